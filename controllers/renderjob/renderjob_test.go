@@ -600,6 +600,20 @@ var _ = Describe("A RenderJob", func() {
 			}
 		})
 
+		It("names the connection whose upload failed, where the namespace has another one to the provider", func(ctx SpecContext) {
+			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
+			sim.ExpireTokens()
+			another := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "another"}, Spec: *connection.Spec.DeepCopy()}
+			another.Spec.UploadPolicy = platenv1alpha1.UploadOnRequest
+			Expect(api.Create(ctx, another)).To(Succeed())
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason)
+			Expect(summer.Status.Connections).To(HaveLen(1))
+			Expect(summer.Status.Warnings).To(HaveLen(1))
+			Expect(summer.Status.Warnings[0].Title).To(HavePrefix("Failed to upload to dropbox connection '" + connection.Name + "': "))
+		})
+
 		It("is uploaded through another connection of the name, which counts anew how often it became Ready", func(ctx SpecContext) {
 			Eventually(func(g Gomega) {
 				g.Expect(api.Get(ctx, client.ObjectKeyFromObject(connection), connection)).To(Succeed())

@@ -173,8 +173,9 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	failed := slices.DeleteFunc(slices.Clone(status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool { return c.Status != platenv1alpha1.UploadError })
 	for _, c := range failed {
 		to := string(c.Provider)
-		// The provider alone is the public API's text. It would blame a connection that works, if the provider has another one.
-		another := slices.ContainsFunc(status.Connections, func(o platenv1alpha1.JobConnectionStatus) bool { return o.Provider == c.Provider && o.Name != c.Name })
+		// The provider alone is the public API's text. It would blame a connection that works, if the provider has another one, also one that the
+		// job does not use.
+		another := s.ofProvider[c.Provider] > 1 || slices.ContainsFunc(status.Connections, func(o platenv1alpha1.JobConnectionStatus) bool { return o.Provider == c.Provider && o.Name != c.Name })
 		if len(failed) > 1 || another {
 			to += " connection '" + c.Name + "'"
 		}

@@ -299,6 +299,20 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox: Token expired"},
 		},
+		"the only upload failed, and the namespace has another connection to its provider": {
+			scope: scope{
+				manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, expired)},
+				ofProvider: map[platenv1alpha1.ProviderType]int{platenv1alpha1.ProviderDropbox: 2},
+			},
+			step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Failed to upload to dropbox connection 'archive': Token expired",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False TokenExpired: StorageConnection 'archive': Token expired",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'archive': Token expired"},
+		},
 		"two uploads failed": {
 			scope: scope{manifest: theManifest(), uploads: []uploadOf{theUpload("archive", true, nil, expired), theUpload("dropbox", true, nil, full)}},
 			step:  upload,

@@ -58,6 +58,10 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	}
 	resolved := resolveConnections(s.job, connections.Items)
 	s.missing, s.present, s.idle = resolved.missing, names(connections.Items), resolved.idle
+	s.ofProvider = map[platenv1alpha1.ProviderType]int{}
+	for i := range connections.Items {
+		s.ofProvider[connections.Items[i].Spec.Provider]++
+	}
 	if !s.retry {
 		s.uploads = resolved.uploads
 	}

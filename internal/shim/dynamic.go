@@ -511,6 +511,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if err != nil {
 		return err
 	}
+	if title, details := task.IdleQuality(file.Format(format), int(request.Quality)); title != "" {
+		warnings = append(warnings, Warning{"quality: " + title, details})
+	}
 	warnings = append(warnings, changed(template, request.Modifications.RawMessage, wanted.spec.Modifications.Raw)...)
 	warnings = append(warnings, unused(template, keys, wanted.spec.Modifications.Raw)...)
 	job := &platenv1alpha1.RenderJob{Spec: wanted.spec}

@@ -274,6 +274,12 @@ func videoSpec(a, b VideoOptions) platenv1alpha1.VideoOptions {
 func limitations(r Request) (warnings []Warning) {
 	format := file.Format(r.Response.Format)
 	warnings = contradictions(r)
+	if r.Response.Mode == modeAsync && r.Response.Type == typeBinary {
+		warnings = append(warnings, Warning{
+			Title:   "Field 'response.type' was ignored: an asynchronous render answers with no file",
+			Details: "its state has URLs; base64 puts the files themselves into it",
+		})
+	}
 	if len(r.Response.ExtraSizes) > 0 && (format == "pdf" || format.IsVideo()) {
 		warnings = append(warnings, Warning{
 			Title:   "Field 'response.extraSizes' was ignored",

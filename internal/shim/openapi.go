@@ -33,7 +33,7 @@ var docsPage string
 type (
 	workspaceHeader struct {
 		Workspace string `header:"X-Workspace" description:"The namespace. Default: the service account's own."`
-		RequestID string `header:"X-Request-Id" description:"Returned in the answer and written to the shim's log."`
+		RequestID string `header:"X-Request-Id" description:"Returned in the answer and written to the shim's log, if it is at most 64 letters, digits, dots, underscores and dashes; any other is replaced."`
 	}
 	renderHeaders struct {
 		workspaceHeader

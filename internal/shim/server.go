@@ -272,7 +272,7 @@ var queries = func() map[string][]string {
 	return known
 }()
 
-// unknownParameters returns a warning for each parameter of the query that the route does not have.
+// unknownParameters returns a warning for each parameter of the query that the route does not have, or that loses against another one.
 func unknownParameters(r *http.Request) (warnings []Warning) {
 	names, described := queries[r.Pattern]
 	if r.URL.RawQuery == "" || !described {
@@ -289,6 +289,9 @@ func unknownParameters(r *http.Request) (warnings []Warning) {
 			details = "the query of this route may have " + strings.Join(names, ", ")
 		}
 		warnings = append(warnings, Warning{fmt.Sprintf("Parameter '%.100s' of the query is not known and was ignored", name), details})
+	}
+	if counts, other := r.URL.Query().Get("templateId"), r.URL.Query().Get("template_id"); slices.Contains(names, "template_id") && counts != "" && other != "" && counts != other {
+		warnings = append(warnings, Warning{Title: "Parameter 'template_id' of the query was ignored, because 'templateId' is there too"})
 	}
 	return warnings
 }

@@ -136,6 +136,24 @@ func TestFindTemplate(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", id, got, want)
 		}
 	}
+	for id, want := range map[string]string{
+		"Twin":   "'Twin' is 2 RenderTemplates in namespace 'ns'; name one of them: a or b",
+		"TWIN":   "'TWIN' is 2 RenderTemplates in namespace 'ns'; name one of them: a or b",
+		"summer": "'summer' is 2 RenderTemplates in namespace 'ns'; name one of them: 25 or Summer",
+		"caard":  "namespace 'ns' has no RenderTemplate with the id, name or title 'caard'; did you mean 'card'?",
+		"none":   "namespace 'ns' has no RenderTemplate with the id, name or title 'none'",
+	} {
+		if got := noTemplate(all, "ns", id); got != want {
+			t.Errorf("%q: got %q, want %q", id, got, want)
+		}
+	}
+	many := make([]platenv1alpha1.RenderTemplate, maxNamed+2)
+	for i := range many {
+		many[i] = template(fmt.Sprintf("t%02d", i), "Twin", nil)
+	}
+	if got := noTemplate(many, "ns", "Twin"); !strings.HasSuffix(got, "t08 or t09 or one of 2 more") {
+		t.Errorf("of many: %q", got)
+	}
 }
 
 func TestParseForgives(t *testing.T) {
@@ -385,6 +403,11 @@ func TestOptionsOfOtherFormats(t *testing.T) {
 		`{"templateId":1,"response":{"format":"jpg","transparent":true}}`:                         {{"Field 'response.transparent' was ignored", "it is for png, webp and avif, and the format is jpg"}},
 		`{"templateId":1,"response":{"format":"jpg","transparent":false}}`:                        nil,
 		`{"templateId":1,"response":{"transparent":true}}`:                                        nil,
+		`{"templateId":1,"response":{"type":"binary","mode":"async"}}`: {
+			{"Field 'response.type' was ignored: an asynchronous render answers with no file", "its state has URLs; base64 puts the files themselves into it"},
+		},
+		`{"templateId":1,"response":{"type":"binary","mode":"sync"}}`:  nil,
+		`{"templateId":1,"response":{"type":"base64","mode":"async"}}`: nil,
 	} {
 		if diff := cmp.Diff(want, limitations(mustParse(t, body))); diff != "" {
 			t.Errorf("%s: %s", body, diff)

@@ -144,8 +144,25 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 	if t, err := s.newTemplate(ctx, c.namespace, id); t != nil || err != nil {
 		return t, err
 	}
-	return nil, &codeError{status, "Template not found", fmt.Sprintf(
-		"templateId: namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", c.namespace, id, meantTemplate(all, string(id)))}
+	return nil, &codeError{status, "Template not found", "templateId: " + noTemplate(all, c.namespace, string(id))}
+}
+
+// noTemplate says why an id means no template: there is none, or there are several.
+func noTemplate(all []platenv1alpha1.RenderTemplate, namespace, id string) string {
+	meant := meantTemplates(all, id)
+	if len(meant) == 0 {
+		return fmt.Sprintf("namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", namespace, id, meantTemplate(all, id))
+	}
+	names := make([]string, 0, len(meant))
+	for _, t := range meant {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	more := ""
+	if len(names) > maxNamed {
+		more = fmt.Sprintf(" or one of %d more", len(names)-maxNamed)
+	}
+	return fmt.Sprintf("'%.100s' is %d RenderTemplates in namespace '%s'; name one of them: %s%s", id, len(names), namespace, strings.Join(names[:min(len(names), maxNamed)], " or "), more)
 }
 
 // newTemplate waits for the watch to show a template that was created a moment ago: the API server cannot be asked for a number or a title. It
@@ -186,6 +203,14 @@ func composed(text string) string { return norm.NFC.String(text) }
 // findTemplate finds a template by its number, else by its name, else by its title, else by either in other capitals or in another normal form. If
 // several have the number, it is the first one's, by age. Nil if there is none, or several of one title.
 func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha1.RenderTemplate {
+	if meant := meantTemplates(all, id); len(meant) == 1 {
+		return meant[0]
+	}
+	return nil
+}
+
+// meantTemplates returns the templates that findTemplate has to choose from.
+func meantTemplates(all []platenv1alpha1.RenderTemplate, id string) []*platenv1alpha1.RenderTemplate {
 	if id == "" {
 		return nil
 	}
@@ -206,24 +231,17 @@ func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha
 	}
 	switch {
 	case len(numbered) > 0:
-		return slices.MinFunc(numbered, func(a, b *platenv1alpha1.RenderTemplate) int {
+		slices.SortFunc(numbered, func(a, b *platenv1alpha1.RenderTemplate) int {
 			return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 		})
+		return numbered[:1]
 	case len(named) > 0:
-		return named[0]
+		return named
 	case len(titled) > 0:
-		return only(titled)
+		return titled
 	default:
-		return only(folded)
+		return folded
 	}
-}
-
-// only returns the template of a list that has no other; nil if it has.
-func only(list []*platenv1alpha1.RenderTemplate) *platenv1alpha1.RenderTemplate {
-	if len(list) != 1 {
-		return nil
-	}
-	return list[0]
 }
 
 // sortedTemplates returns the workspace's templates by name.

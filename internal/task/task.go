@@ -248,11 +248,8 @@ func pagesOf(ctx context.Context, task render.Task, namespace string, template *
 // idleOptions warns of options that change nothing in the task's format. The API server cannot refuse them: it does not know a default from the
 // same value given.
 func idleOptions(task render.Task) (warnings []render.Warning) {
-	if task.Quality != defaultQuality && (task.Format == "png" || task.Format == "gif" || task.Format == "pdf") {
-		warnings = append(warnings, render.Warning{
-			Title:   fmt.Sprintf("spec.output.quality: %d changes nothing in %s files", task.Quality, task.Format),
-			Details: "it needs format jpg, jpeg, webp, avif, mp4 or webm",
-		})
+	if title, details := IdleQuality(task.Format, task.Quality); title != "" {
+		warnings = append(warnings, render.Warning{Title: "spec.output.quality: " + title, Details: details})
 	}
 	if task.Scale != 1 && task.Format == "pdf" {
 		warnings = append(warnings, render.Warning{
@@ -260,6 +257,14 @@ func idleOptions(task render.Task) (warnings []render.Warning) {
 		})
 	}
 	return warnings
+}
+
+// IdleQuality says that a quality changes nothing in the files of a format; the texts are empty if it does, or if it is the default.
+func IdleQuality(format file.Format, quality int) (title, details string) {
+	if quality == 0 || quality == defaultQuality || format != "png" && format != "gif" && format != "pdf" {
+		return "", ""
+	}
+	return fmt.Sprintf("%d changes nothing in %s files", quality, format), "it needs format jpg, jpeg, webp, avif, mp4 or webm"
 }
 
 // beyond warns of a range that ends beyond the last page of the document.

@@ -38,7 +38,7 @@ type signInForm struct {
 }
 
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) error {
-	form := signInForm{Next: localPath(r.URL.Query().Get("next"))}
+	form := signInForm{Next: localPath(cmp.Or(r.URL.Query().Get("next"), "/ui/"))}
 	if next, err := url.Parse(form.Next); err == nil {
 		form.Workspace = workspaceOf(next.Query())
 	}

@@ -229,6 +229,14 @@ var _ = Describe("Dynamic URLs", func() {
 		render()
 		address := create(ctx, `{"templateId": 25, "name": "og", "open": ["headline", "page1@headline"], "quality": "80", "page": "1", "expiresAt": "never"}`)
 		Expect(address).To(HavePrefix(p.url + path + "/og?"))
+		for name, warned := range map[string]bool{"og": true, "og.pdf": true, "og.jpg": false} {
+			made := call(ctx, http.MethodPost, p.url+path, w.token, `{"templateId": 25, "name": "`+name+`", "quality": 80}`)
+			if warned {
+				Expect(made.json()["warnings"]).To(ContainElement(HaveKeyWithValue("title", HavePrefix("quality: 80 changes nothing in "))), name)
+			} else {
+				Expect(string(made.body)).NotTo(ContainSubstring("changes nothing"), name)
+			}
+		}
 		for _, more := range []string{"", "&headline=Hello%20World", "&headline=%23+%26&page1@headline=b"} {
 			got := call(ctx, http.MethodGet, address+more, "", "")
 			Expect(got.status).To(Equal(http.StatusOK), "%s", got.body)

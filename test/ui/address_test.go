@@ -144,6 +144,10 @@ func TestTheFirstPageIsOneThatAPersonMaySee(t *testing.T) {
 	if want := "/ui/sign-in?next=" + url.QueryEscape("/ui/"); header.Get("Location") != want {
 		t.Errorf("without a session, /ui/ leads to %s, want %s", header.Get("Location"), want)
 	}
+	// Whoever opens the form by its own address begins there, too.
+	if _, _, form := send(t, request(t, http.MethodGet, "/ui/sign-in", nil, nil, nil)); !strings.Contains(form, `name="next" value="/ui/"`) {
+		t.Errorf("the form at its own address leads elsewhere: %s", form)
+	}
 }
 
 // Whoever does something after the session has ended learns that nothing was done, and comes back to the page.
