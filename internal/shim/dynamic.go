@@ -240,19 +240,21 @@ func isOpen(query url.Values) func(name string) bool {
 }
 
 func newTarget(template *platenv1alpha1.RenderTemplate, name string, format platenv1alpha1.Format, query url.Values) (*target, error) {
-	wanted := &target{template: template, fileName: name}
+	wanted, wrong := &target{template: template, fileName: name}, fieldsError{}
 	wanted.spec.TemplateRef.Name = template.Name
 	wanted.spec.Output.Format = format
 	wanted.spec.Connections = []platenv1alpha1.JobConnection{} // no upload
 	if format != platenv1alpha1.FormatPDF || query.Get("page") != "" {
 		page, err := queryNumber(query.Get("page"), "page", 1, len(template.Spec.Pages))
-		if err != nil {
+		if err == nil {
+			wanted.spec.Output.Pages = []int32{int32(page)} //nolint:gosec // at most the template's pages
+		}
+		if err := wrong.add(err); err != nil {
 			return nil, err
 		}
-		wanted.spec.Output.Pages = []int32{int32(page)} //nolint:gosec // at most the template's pages
 	}
 	quality, err := queryNumber(query.Get("quality"), "quality", 0, 100)
-	if err != nil {
+	if err := wrong.add(err); err != nil {
 		return nil, err
 	}
 	wanted.spec.Output.Quality = int32(quality) //nolint:gosec // at most 100
@@ -273,7 +275,7 @@ func newTarget(template *platenv1alpha1.RenderTemplate, name string, format plat
 		return nil, fmt.Errorf("writing a job: %w", err)
 	}
 	wanted.key = sha256.Sum256(all)
-	return wanted, nil
+	return wanted, wrong.err()
 }
 
 // declared returns the type of the parameter that a key of modifications is, on all pages or on one; empty if the template declares none.
@@ -469,24 +471,27 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		return err
 	}
 	defer done()
+	wrong := &fieldsError{} // the answer names all mistakes
 	request, warnings, err := parse[DynamicURLRequest](body)
-	if err != nil {
-		return err
+	if added := wrong.add(err); added != nil || err != nil && fieldsErrorOf(err) == nil {
+		return cmp.Or(added, wrong.err())
 	}
 	warnings = append(warnings, unknownParameters(r)...)
 	template, err := s.dynamicTemplate(r.Context(), c, request.TemplateID)
 	if err != nil {
-		return err
+		if wrong.names("templateId") {
+			return wrong
+		}
+		return cmp.Or(wrong.add(err), wrong.err())
 	}
-	if request.Name == "" {
-		request.Name = template.Name + ".png"
-	}
+	request.Name = cmp.Or(request.Name, template.Name+".png")
 	name, format, ok := dynamicName(request.Name)
 	if !ok {
-		return &FieldError{"name", wantName}
+		_ = wrong.add(&FieldError{"name", wantName})
+		name, format = template.Name, platenv1alpha1.FormatPNG // to look at the rest
 	}
 	query, err := dynamicQuery(template, request.Modifications.RawMessage)
-	if err != nil {
+	if err := wrong.add(err); err != nil {
 		return err
 	}
 	keys := slices.Concat(slices.Collect(maps.Keys(query)), request.Open)
@@ -502,13 +507,13 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	}
 	if request.ExpiresAt != nil && *request.ExpiresAt != never {
 		expires, _, err := expiry(request.ExpiresAt, time.Now(), 100*365*24*time.Hour)
-		if err != nil {
+		if err := wrong.add(err); err != nil {
 			return err
 		}
 		query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
 	}
 	wanted, err := newTarget(template, name, format, query)
-	if err != nil {
+	if err := wrong.add(err); err != nil {
 		return err
 	}
 	if title, details := task.IdleQuality(file.Format(format), int(request.Quality)); title != "" {
@@ -518,9 +523,14 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	warnings = append(warnings, unused(template, keys, wanted.spec.Modifications.Raw)...)
 	job := &platenv1alpha1.RenderJob{Spec: wanted.spec}
 	if job.Spec.Modifications, err = asSent(template, request.Modifications.RawMessage, wanted.spec.Modifications); err != nil {
-		return err
+		return cmp.Or(wrong.add(err), wrong.err())
 	}
-	if err := check(r.Context(), job, withoutRequired(template, request.Open)); err != nil {
+	if others := fieldsErrorOf(check(r.Context(), job, withoutRequired(template, request.Open))); others != nil {
+		for _, text := range others.said {
+			wrong.say(text)
+		}
+	}
+	if err := wrong.err(); err != nil {
 		return err
 	}
 	path := dynamicPath + url.PathEscape(request.Name)

@@ -98,8 +98,9 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 func (s *Server) start(
 	w http.ResponseWriter, r *http.Request, c caller, defaults func(*Request) []Warning,
 ) (job *platenv1alpha1.RenderJob, wait time.Duration, err error) {
+	wrong := &fieldsError{} // the answer names all mistakes
 	preferred, err := preferences(r.Header, s.Wait)
-	if err != nil {
+	if err := wrong.add(err); err != nil {
 		return nil, 0, err
 	}
 	body, done, err := s.read(w, r, c)
@@ -108,8 +109,8 @@ func (s *Server) start(
 	}
 	defer done()
 	request, warnings, err := parse[Request](body)
-	if err != nil {
-		return nil, 0, err
+	if added := wrong.add(err); added != nil || err != nil && fieldsErrorOf(err) == nil {
+		return nil, 0, cmp.Or(added, wrong.err()) // of a body that cannot be read, nothing else is known
 	}
 	warnings = append(warnings, unknownParameters(r)...)
 	warnings = append(warnings, defaults(&request)...)
@@ -117,19 +118,23 @@ func (s *Server) start(
 		request.Response.Mode = modeAsync
 		w.Header().Set("Preference-Applied", "respond-async")
 	}
-	if err := request.check(); err != nil {
-		return nil, 0, err
-	}
+	request.checkInto(wrong)
 	key, err := idempotencyKey(r.Header)
+	if err := wrong.add(err); err != nil {
+		return nil, 0, err
+	}
+	cache, err := cachePolicy(r.URL.Query().Get("cache"))
+	if err := wrong.add(err); err != nil {
+		return nil, 0, err
+	}
+	template, err := s.templateOf(r.Context(), c, request.TemplateID, wrong)
 	if err != nil {
 		return nil, 0, err
 	}
-	template, err := s.template(r.Context(), c, request.TemplateID, http.StatusForbidden)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := checkConnections(r.Context(), c, request.Connections); err != nil {
-		return nil, 0, err
+	if !wrong.names("connections") {
+		if err := wrong.add(checkConnections(r.Context(), c, request.Connections)); err != nil {
+			return nil, 0, err
+		}
 	}
 	request.Modifications = request.Modifications.textsFor(template)
 	if hook := cmp.Or(request.Webhook, request.WebhookURL); s.WebhookBlocked != nil && s.WebhookBlocked(hook) {
@@ -140,20 +145,36 @@ func (s *Server) start(
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, cmp.Or(wrong.add(err), wrong.err())
 	}
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
 	if request.Response.Mode != modeAsync && job.Annotations[platenv1alpha1.WebhookURLAnnotation] == "" {
 		job.Annotations[platenv1alpha1.RefusedTTLAnnotation] = strconv.Itoa(int(refusedTTL.Seconds()))
 	}
-	if job.Spec.Cache, err = cachePolicy(r.URL.Query().Get("cache")); err != nil {
-		return nil, 0, err
-	}
+	job.Spec.Cache = cache
 	wait = preferred.wait
 	if request.Response.Mode == modeAsync {
 		wait = noWait
 	}
-	return job, wait, s.create(r.Context(), c, job, template)
+	return job, wait, s.create(r.Context(), c, job, template, wrong)
+}
+
+// templateOf returns the template of a request. If there is none, the error is about that, and about the mistakes that are known.
+func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
+	var template *platenv1alpha1.RenderTemplate
+	err := missingTemplate(inBody)
+	switch {
+	case id != "":
+		template, err = s.template(ctx, c, id, http.StatusForbidden)
+	case wrong.names("templateId"):
+		return nil, wrong.err()
+	}
+	absent := (*codeError)(nil)
+	if errors.As(err, &absent) && wrong.err() != nil {
+		_ = wrong.add(&FieldError{"templateId", strings.TrimPrefix(absent.message, "templateId: ")})
+		return nil, wrong.err()
+	}
+	return template, err
 }
 
 // idempotencyKey returns the key of a request; empty if it has none.
@@ -161,9 +182,9 @@ func idempotencyKey(h http.Header) (string, error) {
 	keys := slices.Compact(slices.DeleteFunc(slices.Clone(h.Values("Idempotency-Key")), func(key string) bool { return key == "" }))
 	switch {
 	case len(keys) > 1:
-		return "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: the request has more than one; send one")
+		return "", &FieldError{"Idempotency-Key", "the request has more than one; send one"}
 	case len(keys) == 1 && len(keys[0]) > maxKey:
-		return "", callers.Errorf(http.StatusBadRequest, "Idempotency-Key: must be at most %d bytes", maxKey)
+		return "", &FieldError{"Idempotency-Key", fmt.Sprintf("must be at most %d bytes", maxKey)}
 	}
 	return strings.Join(keys, ""), nil
 }
@@ -196,16 +217,17 @@ func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions)
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
+	wrong := fieldsError{}
 	for i, o := range wanted {
 		name := strings.TrimSpace(o.Name)
 		switch {
 		case !slices.Contains(known, o.Provider):
-			return &FieldError{fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))}
+			_ = wrong.add(&FieldError{fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))})
 		case name != "" && !forbidden && !slices.Contains(names[o.Provider], name):
-			return &FieldError{fmt.Sprintf("connections[%d].name", i), noConnection(name, o.Provider, names[o.Provider])}
+			_ = wrong.add(&FieldError{fmt.Sprintf("connections[%d].name", i), noConnection(name, o.Provider, names[o.Provider])})
 		}
 	}
-	return nil
+	return wrong.err()
 }
 
 // maxNamed bounds the connections that a message names.
@@ -327,9 +349,51 @@ func isMistake(job *platenv1alpha1.RenderJob) bool {
 func check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
 	invalid := (*reconcile.TerminalError)(nil)
 	if err := task.Check(ctx, job, template); errors.As(err, &invalid) && slices.Contains(mistakes, invalid.Reason) {
-		return callers.Errorf(http.StatusBadRequest, "%s", inRequestWords(invalid.Message))
+		wrong := &fieldsError{}
+		said, more := task.Mistakes(invalid.Message)
+		if len(said) == 0 {
+			said = []string{invalid.Message}
+		}
+		for _, text := range said {
+			wrong.said = append(wrong.said, inRequestWords(text))
+		}
+		wrong.more = more
+		return wrong
 	}
 	return nil
+}
+
+// refuse returns an error with the mistakes of a request that are known, and those that a job of it would have: its manager would refuse them, or the API
+// server. A mistake that may follow from a known one is left out.
+func (s *Server) refuse(ctx context.Context, c caller, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, wrong *fieldsError) error {
+	if others := fieldsErrorOf(check(ctx, job, template)); others != nil {
+		for _, text := range others.said {
+			wrong.say(text)
+		}
+		wrong.more += others.more
+	}
+	api, err := c.Client()
+	if err != nil {
+		return wrong
+	}
+	err = s.limitedCreate(ctx, api, job.DeepCopy(), client.DryRunAll)
+	if status := apierrors.APIStatus(nil); apierrors.IsInvalid(err) && errors.As(err, &status) {
+		for _, cause := range causesOf(status) {
+			wrong.say(inRequestWords(cause))
+		}
+	}
+	return wrong
+}
+
+// limitedCreate creates a job. The creates of all callers are bounded.
+func (s *Server) limitedCreate(ctx context.Context, api client.Client, job *platenv1alpha1.RenderJob, options ...client.CreateOption) error {
+	select {
+	case s.limiter.creates <- struct{}{}:
+		defer func() { <-s.limiter.creates }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return api.Create(ctx, job, options...)
 }
 
 // preference is what a caller prefers (RFC 7240).
@@ -354,7 +418,7 @@ func preferences(h http.Header, defaultWait time.Duration) (preferred preference
 			text = strings.Trim(strings.TrimSpace(text), `"`)
 			seconds, err := strconv.Atoi(text)
 			if err != nil || seconds < 0 || seconds > int(maxWait.Seconds()) {
-				return preferred, callers.Errorf(http.StatusBadRequest, "Prefer: wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))
+				return preferred, &FieldError{"Prefer", fmt.Sprintf("wait=%.20s must be a number of seconds from 0 to %d", text, int(maxWait.Seconds()))}
 			}
 			preferred.wait, waits = time.Duration(seconds)*time.Second, true
 		}
@@ -363,8 +427,12 @@ func preferences(h http.Header, defaultWait time.Duration) (preferred preference
 	return preferred, nil
 }
 
-// create creates the job with the caller's token, or reads the job that an earlier request with the same idempotency key created.
-func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
+// create creates the job with the caller's token, or reads the job that an earlier request with the same idempotency key created. wrong has the mistakes
+// of the request that are known; if there are some, here or there, the error names all.
+func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, wrong *fieldsError) error {
+	if wrong.err() != nil {
+		return s.refuse(ctx, c, job, template, wrong)
+	}
 	if known, err := s.findByKey(ctx, c, job); known || err != nil {
 		return err
 	}
@@ -376,21 +444,15 @@ func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.Rende
 		// The cache may not have the last change of the template yet.
 		current := &platenv1alpha1.RenderTemplate{}
 		if api.Get(ctx, client.ObjectKeyFromObject(template), current) != nil || current.Generation == template.Generation {
-			return err
+			current = template
 		}
-		if err := check(ctx, job, current); err != nil {
-			return err
+		if current == template || check(ctx, job, current) != nil {
+			return s.refuse(ctx, c, job, current, wrong)
 		}
-	}
-	select {
-	case s.limiter.creates <- struct{}{}:
-		defer func() { <-s.limiter.creates }()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 	wanted := job.Annotations[digestAnnotation]
 	markTrace(ctx, job)
-	err = api.Create(ctx, job)
+	err = s.limitedCreate(ctx, api, job)
 	if apierrors.IsAlreadyExists(err) {
 		if err = api.Get(ctx, client.ObjectKeyFromObject(job), job); err == nil {
 			err = sameRequest(job, wanted)

@@ -162,7 +162,7 @@ type sides struct {
 // tidySize is tidy for a size that is an object.
 func tidySize(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	value, ignored, err = tidyFields(value, reflect.TypeFor[sides](), path)
-	if err != nil {
+	if err != nil { // a part of a size is none
 		return nil, nil, err
 	}
 	var size sides
@@ -397,9 +397,11 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 // maxFieldErrors bounds the wrong fields that one answer names.
 const maxFieldErrors = 10
 
-// fieldsError are the wrong fields of a request. It is also a *FieldError, whose problem has those of all.
+// fieldsError are the mistakes of a request. It is also a *FieldError, whose problem has those of all, if one is of a field.
 type fieldsError struct {
 	list []*FieldError
+	// said are further mistakes, in full.
+	said []string
 	// more is how many there are besides.
 	more int
 }
@@ -409,7 +411,7 @@ func (e *fieldsError) add(err error) error {
 	one, several := (*FieldError)(nil), (*fieldsError)(nil)
 	switch {
 	case errors.As(err, &several):
-		e.list, e.more = append(e.list, several.list...), e.more+several.more
+		e.list, e.said, e.more = append(e.list, several.list...), append(e.said, several.said...), e.more+several.more
 	case errors.As(err, &one):
 		e.list = append(e.list, one)
 	default:
@@ -418,12 +420,38 @@ func (e *fieldsError) add(err error) error {
 	if more := len(e.list) - maxFieldErrors; more > 0 {
 		e.list, e.more = e.list[:maxFieldErrors], e.more+more
 	}
+	if more := len(e.list) + len(e.said) - maxFieldErrors; more > 0 {
+		e.said, e.more = e.said[:max(len(e.said)-more, 0)], e.more+more
+	}
 	return nil
+}
+
+// saidField matches the field that a text begins with.
+var saidField = regexp.MustCompile(`^[a-z][A-Za-z0-9_@.\[\]-]*`)
+
+// say adds what a job or the API server says of a field, unless a mistake of that field, or of one in or around it, is there: it may follow from that.
+func (e *fieldsError) say(text string) {
+	field := saidField.FindString(text)
+	if e.names(field) {
+		return
+	}
+	_ = e.add(&fieldsError{said: []string{text}}) // it is one of its own
+}
+
+// names reports whether there is a mistake of a field, or of one in or around it.
+func (e *fieldsError) names(field string) bool {
+	within := func(inner, outer string) bool {
+		rest, ok := strings.CutPrefix(inner, outer)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	both := func(known string) bool { return within(known, field) || within(field, known) }
+	return slices.ContainsFunc(e.list, func(one *FieldError) bool { return both(one.Field) }) ||
+		slices.ContainsFunc(e.said, func(text string) bool { return both(saidField.FindString(text)) })
 }
 
 // err returns the error; nil if nothing is wrong.
 func (e *fieldsError) err() error {
-	if len(e.list) == 0 {
+	if len(e.list)+len(e.said) == 0 {
 		return nil
 	}
 	return e
@@ -431,10 +459,11 @@ func (e *fieldsError) err() error {
 
 // Error implements error.
 func (e *fieldsError) Error() string {
-	texts := make([]string, 0, len(e.list)+1)
+	texts := make([]string, 0, len(e.list)+len(e.said)+1)
 	for _, one := range e.list {
 		texts = append(texts, one.Error())
 	}
+	texts = append(texts, e.said...)
 	if e.more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", e.more))
 	}
@@ -444,14 +473,15 @@ func (e *fieldsError) Error() string {
 // As is for errors.As.
 func (e *fieldsError) As(target any) bool {
 	one, ok := target.(**FieldError)
-	if ok {
+	if ok = ok && len(e.list) > 0; ok {
 		first := e.list[0].Field
 		*one = &FieldError{first, strings.TrimPrefix(e.Error(), first+": ")}
 	}
 	return ok
 }
 
-// parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError.
+// parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError. If it is a *fieldsError, target has all other
+// fields.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
 	if bytes.HasPrefix(body, []byte("\x1f\x8b")) {
@@ -472,14 +502,14 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if err := checkTwice(body, ""); err != nil {
 		return target, nil, err
 	}
-	plain, ignored, err := tidy(body, reflect.TypeFor[T](), "")
-	if err != nil {
-		return target, nil, err
+	plain, ignored, wrong := tidy(body, reflect.TypeFor[T](), "")
+	if plain == nil {
+		return target, nil, wrong
 	}
 	if err := json.Unmarshal(plain, &target); err != nil {
 		return target, nil, &FieldError{"body", "must be a JSON object of this request's fields"}
 	}
-	return target, ignored[:min(len(ignored), maxWarnings)], nil
+	return target, ignored[:min(len(ignored), maxWarnings)], wrong
 }
 
 // checkTwice refuses valid JSON with a field that is there twice. encoding/json would take the last one. path is the path of the JSON in the
@@ -497,7 +527,8 @@ func checkTwice(value json.RawMessage, path string) error {
 
 // tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, and text as numbers.
 // For nothing they send null, an empty text or, in PHP, an empty list instead of an object. tidy returns a warning for each field that the type
-// does not have or that has the tag warn. A value of the wrong type is an error with its full path. encoding/json does none of it.
+// does not have or that has the tag warn. A value of the wrong type is an error with its full path; what an object has besides is tidied all the same.
+// encoding/json does none of it.
 func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	if kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
@@ -752,8 +783,12 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 				err = &FieldError{full, fmt.Sprintf("must be at least %s, not %s", field.Tag.Get("minimum"), plainText(value))}
 			}
 		}
-		if err := wrong.add(err); err != nil {
-			return nil, nil, err
+		isPart := fieldsErrorOf(err) != nil && field.Type.Kind() == reflect.Struct
+		if added := wrong.add(err); added != nil {
+			return nil, nil, added
+		}
+		if err != nil && !isPart {
+			one = nil
 		}
 		if one != nil {
 			if field.Tag.Get("format") == "uri" {
@@ -763,11 +798,17 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		}
 		ignored = append(ignored, more...)
 	}
-	if err := wrong.err(); err != nil {
+	if tidied, err = encode(plain); err != nil {
 		return nil, nil, err
 	}
-	tidied, err = encode(plain)
-	return tidied, ignored, err
+	return tidied, ignored, wrong.err()
+}
+
+// fieldsErrorOf returns the *fieldsError in an error; nil if there is none.
+func fieldsErrorOf(err error) *fieldsError {
+	several := (*fieldsError)(nil)
+	errors.As(err, &several)
+	return several
 }
 
 // meantField asks for the field of the object at path that an unknown name may mean: a mistyped one, or one of an object in it. It is empty if there is none.
@@ -830,17 +871,27 @@ func jsonType(value json.RawMessage) string {
 	}
 }
 
-// check checks what the API server cannot check, or would report under another name.
+// check checks what the API server cannot check, or would report under another name. The error names all fields that are wrong.
 func (r *Request) check() error {
-	if r.TemplateID == "" {
-		return missingTemplate("in the request body")
-	}
 	wrong := fieldsError{}
+	r.checkInto(&wrong)
+	if r.TemplateID == "" && wrong.err() == nil {
+		return missingTemplate(inBody)
+	}
+	return wrong.err()
+}
+
+// inBody says where the template of a request is named.
+const inBody = "in the request body"
+
+// checkInto is check, without the template, for a request of which some mistakes are known: it has none of those fields.
+func (r *Request) checkInto(wrong *fieldsError) {
 	refuse := func(err error) { _ = wrong.add(err) } // all are of fields
 	if !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type) {
 		refuse(&FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)})
 	}
-	if (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == "" {
+	half := (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == ""
+	if half && !wrong.names("response.width") && !wrong.names("response.height") && !wrong.names("response.size") {
 		refuse(&FieldError{"response.width", "needs response.height, and the other way round"})
 	}
 	if !slices.Contains([]string{"", "sync", modeAsync}, r.Response.Mode) {
@@ -855,26 +906,26 @@ func (r *Request) check() error {
 	for i, extra := range r.Response.ExtraSizes {
 		refuse(checkSize(fmt.Sprintf("response.extraSizes[%d]", i), extra.Size))
 	}
-	refuse(checkConnectionOptions(r.Connections))
+	if !wrong.names("connections") { // else their indexes are others
+		refuse(checkConnectionOptions(r.Connections))
+	}
 	refuse(checkWebhook("webhook", r.Webhook))
 	refuse(checkWebhook("webhook_url", r.WebhookURL))
-	return wrong.err()
 }
 
-// checkConnectionOptions returns an error for the first connection that is wrong.
+// checkConnectionOptions returns an error for the connections that are wrong by themselves.
 func checkConnectionOptions(connections []ConnectionOptions) error {
 	if n := len(connections); n > maxConnections {
 		return &FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)}
 	}
+	wrong := fieldsError{}
 	for i, c := range connections {
 		if c.Type != "" && c.Type != string(platenv1alpha1.ConnectionStorage) {
-			return &FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)}
+			_ = wrong.add(&FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)})
 		}
-		if err := checkTwiceNamed(connections[:i], c, fmt.Sprintf("connections[%d]", i)); err != nil {
-			return err
-		}
+		_ = wrong.add(checkTwiceNamed(connections[:i], c, fmt.Sprintf("connections[%d]", i)))
 	}
-	return nil
+	return wrong.err()
 }
 
 // maxConnections is how many connections a RenderJob may name.

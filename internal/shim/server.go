@@ -445,13 +445,15 @@ type problem struct {
 // respondError answers with an error.
 func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 	status, body := http.StatusInternalServerError, problem{Error: "the request failed; the shim's log has its id"}
-	known, code, field := (*callers.StatusError)(nil), (*codeError)(nil), (*FieldError)(nil)
+	known, code, field, fields := (*callers.StatusError)(nil), (*codeError)(nil), (*FieldError)(nil), (*fieldsError)(nil)
 	many, large, api := (*tooManyError)(nil), (*http.MaxBytesError)(nil), apierrors.APIStatus(nil)
 	switch {
 	case errors.As(err, &known):
 		status, body.Error = known.Status, known.Message
 	case errors.As(err, &code):
 		status, body = code.status, problem{code.code, code.message}
+	case errors.As(err, &fields):
+		status, body.Error = http.StatusBadRequest, fields.Error()
 	case errors.As(err, &field):
 		status, body.Error = http.StatusBadRequest, field.Error()
 	case errors.As(err, &many):
@@ -494,13 +496,8 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 	case apierrors.IsInvalid(err):
 		status = http.StatusBadRequest
 		if details := api.Status().Details; details != nil && len(details.Causes) > 0 {
-			causes := make([]string, 0, maxCauses)
-			for _, cause := range details.Causes {
-				if cause.Field != noField && len(causes) < maxCauses {
-					causes = append(causes, cause.Field+": "+boundInWords(cause.Field, cause.Message))
-				}
-			}
-			message = strings.Join(causes, "; ")
+			causes := causesOf(api)
+			message = strings.Join(causes[:min(len(causes), maxCauses)], "; ")
 		}
 	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err):
 		if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
@@ -512,6 +509,18 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 		status = http.StatusInternalServerError
 	}
 	return status, inRequestWords(message)
+}
+
+// causesOf returns what the API server refuses of the fields of an object.
+func causesOf(api apierrors.APIStatus) (causes []string) {
+	if details := api.Status().Details; details != nil {
+		for _, cause := range details.Causes {
+			if cause.Field != noField {
+				causes = append(causes, cause.Field+": "+boundInWords(cause.Field, cause.Message))
+			}
+		}
+	}
+	return causes
 }
 
 // outOfBounds matches what the API server says of a number that is too small or too large.

@@ -65,21 +65,24 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 		return err
 	}
 	defer done()
+	wrong := &fieldsError{} // the answer names all mistakes
 	request, warnings, err := parse[SignedURLRequest](body)
-	if err != nil {
-		return err
+	if added := wrong.add(err); added != nil || err != nil && fieldsErrorOf(err) == nil {
+		return cmp.Or(added, wrong.err())
 	}
 	warnings = append(warnings, unknownParameters(r)...)
 	kind := cmp.Or(request.RenderType, images)
 	if kind != images && kind != pdfs {
-		return &FieldError{"renderType", fmt.Sprintf("'%.100s' must be images or pdfs", kind)}
+		_ = wrong.add(&FieldError{"renderType", fmt.Sprintf("'%.100s' must be images or pdfs", kind)})
 	}
 	if format := request.ResponseFormat; format != "" && !slices.Contains(formats, format) {
-		return &FieldError{"responseFormat", fmt.Sprintf("'%.100s' must be %s", format, strings.Join(formats, ", "))}
+		_ = wrong.add(&FieldError{"responseFormat", fmt.Sprintf("'%.100s' must be %s", format, strings.Join(formats, ", "))})
+		request.ResponseFormat = "" // what a job says of it has another name
 	}
 	expires, shortened, err := expiry(request.ExpiresAt, time.Now(), s.SignedURLTTL)
 	if err != nil {
-		return err
+		_ = wrong.add(err) // it is of a field
+		expires = time.Now().Add(s.SignedURLTTL)
 	}
 	if shortened {
 		warnings = append(warnings, Warning{
@@ -91,10 +94,8 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	render.Modifications = request.Modifications
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
 	warnings = append(warnings, formatOf(kind, "responseFormat", &render.Response.Format)...)
-	if err := render.check(); err != nil {
-		return err
-	}
-	template, err := s.template(r.Context(), c, render.TemplateID, http.StatusForbidden)
+	render.checkInto(wrong)
+	template, err := s.templateOf(r.Context(), c, render.TemplateID, wrong)
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	}
 	render.Modifications = render.Modifications.textsFor(template)
 	key, err := idempotencyKey(r.Header)
-	if err != nil {
+	if err := wrong.add(err); err != nil {
 		return err
 	}
 	job, err := newJob(c, render, nil, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
@@ -116,7 +117,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)
 	job.Annotations[platenv1alpha1.RefusedTTLAnnotation] = strconv.Itoa(int(refusedURLTTL.Seconds()))
-	if err := s.create(r.Context(), c, job, template); err != nil {
+	if err := s.create(r.Context(), c, job, template, wrong); err != nil {
 		return err
 	}
 	requestLog(w).job = job.Name

@@ -128,6 +128,35 @@ var _ = Describe("Rendering", func() {
 				expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"strict"`+rest), http.StatusBadRequest)
 			}
 		}
+		By("naming all mistakes at once, whoever finds them: the shape of fields, their values, the workspace, the template, the API server")
+		all := call(ctx, http.MethodPost, p.url+render+"?cache=maybe", w.token, `{"templateId":"strict","modifications":{"due":"soon"},"webhook":"ftp://a.example/",`+
+			`"response":{"scale":"big","quality":101,"mode":"later","includePages":[2]},"connections":[{"provider":"dropbox"},{"provider":"nowhere"}]}`, "Prefer", "wait=x")
+		expectError(all, http.StatusBadRequest)
+		for _, want := range []string{
+			"Prefer: wait=x must be a number of seconds", "response.scale: must be a number, not \"big\"", "cache: 'maybe' must be true or false", "webhook: must be an http or https URL", "response.mode: 'later' must be",
+			"connections[1].provider: 'nowhere' must be", "response.includePages[0]: 2 must be from 1 to 1",
+			`modifications.due: "soon" must be a date`, "modifications.price is required by the template",
+		} {
+			Expect(all.json()["error"]).To(ContainSubstring(want))
+		}
+		Expect(strings.Count(fmt.Sprint(all.json()["error"]), "response.scale")).To(Equal(1))
+		fewer := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"strict","modifications":{"due":"soon"},"response":{"quality":101}}`)
+		expectError(fewer, http.StatusBadRequest)
+		for _, want := range []string{`modifications.due: "soon" must be a date`, "modifications.price is required by the template", "response.quality: must be at most 100, not 101"} {
+			Expect(fewer.json()["error"]).To(ContainSubstring(want))
+		}
+		nameless := call(ctx, http.MethodPost, p.url+render, w.token, `{"response":{"mode":"later"}}`)
+		expectError(nameless, http.StatusBadRequest)
+		Expect(nameless.json()["error"]).To(Equal("response.mode: 'later' must be sync or async; templateId: the number or the name of a template is required in the request body"))
+		unknown := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"strikt","response":{"mode":"later"}}`)
+		expectError(unknown, http.StatusBadRequest)
+		Expect(unknown.json()["error"]).To(HavePrefix("response.mode: 'later' must be sync or async; templateId: namespace '" + w.namespace + "' has no RenderTemplate with the id, name or title 'strikt'"))
+		signed := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"strict","renderType":"films","responseFormat":"bmp","expiresAt":1,"modifications":{"due":"soon"}}`)
+		expectError(signed, http.StatusBadRequest)
+		for _, want := range []string{"renderType: 'films' must be", "responseFormat: 'bmp' must be", "expiresAt: must be", "modifications.due: ", "modifications.price is required"} {
+			Expect(signed.json()["error"]).To(ContainSubstring(want))
+		}
+
 		refused := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"strict","modifications":{"price":1},"responseFormat":"bmp"}`)
 		expectError(refused, http.StatusBadRequest)
 		Expect(refused.json()["error"]).To(HavePrefix("responseFormat: 'bmp' must be png, jpg"))
@@ -144,7 +173,9 @@ var _ = Describe("Rendering", func() {
 		dynamic, _ := a.json()["data"].(string)
 		expectError(call(ctx, http.MethodGet, dynamic+"&price=cheap", "", ""), http.StatusBadRequest)
 		for rest, want := range map[string]string{
-			`}`: "modifications.price is required", `,"page":2,"modifications":{"price":1}}`: "page: must be 1",
+			`,"page":2,"quality":101,"expiresAt":1,"name":"x","modifications":{"due":"soon"}}`: `page: must be 1; quality: must be a whole number from 1 to 100; modifications.due: "soon" must be`,
+			`,"page":2,"quality":101,"expiresAt":2}`:                                           "expiresAt: must be a Unix time in the future, in seconds or milliseconds; page: must be 1; quality: ",
+			`}`:                                                                                "modifications.price is required", `,"page":2,"modifications":{"price":1}}`: "page: must be 1",
 			`,"quality":101,"modifications":{"price":1}}`: "quality: must be a whole number from 1 to 100", `,"quality":101,"open":["price"]}`: "quality: must be",
 		} {
 			refused := call(ctx, http.MethodPost, p.url+"/v1/studio/dynamic-url", w.token, `{"templateId":"strict"`+rest)
