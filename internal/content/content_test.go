@@ -387,6 +387,26 @@ func TestContentServer(t *testing.T) {
 	}
 }
 
+// Each part is read anew, and has headers: thousands of parts would be thousands of requests of a bucket. RFC 9110, 14.2 lets a server ignore them.
+func TestManyRangesGetTheWholeFile(t *testing.T) {
+	h, u, _ := served(t)
+	for n, want := range map[int]int{2: http.StatusPartialContent, maxRanges: http.StatusPartialContent, maxRanges + 1: http.StatusOK, 5000: http.StatusOK} {
+		ranges := make([]string, n)
+		for i := range ranges {
+			ranges[i] = "9-" // begins at the last byte
+			if i < 2 {
+				ranges[i] = fmt.Sprintf("%d-%d", 2*i, 2*i)
+			} else if i < maxRanges {
+				ranges[i] = "20-21" // behind the end
+			}
+		}
+		resp := get(t, h, http.MethodGet, u.String(), http.Header{"Range": {"bytes=" + strings.Join(ranges, ",")}})
+		if text := body(t, resp); resp.StatusCode != want || want == http.StatusOK && text != "0123456789" {
+			t.Errorf("%d ranges: HTTP %d %q", n, resp.StatusCode, text)
+		}
+	}
+}
+
 func TestContentServerRefuses(t *testing.T) {
 	h, u, clock := served(t)
 	signature := u.Query().Get("s")

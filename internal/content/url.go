@@ -149,6 +149,9 @@ func contentType(key string) string {
 	return file.Format(strings.TrimPrefix(path.Ext(key), ".")).ContentType()
 }
 
+// maxRanges bounds the parts of a file that a request gets; whoever asks for more gets the whole file (RFC 9110, 14.2).
+const maxRanges = 16
+
 // NewHandler returns the content server: GET and HEAD with ranges, for requests with a URL of the signer. It lists nothing. A store with
 // Options.Redirect answers a GET with the bucket's own URL of the file, unless the request has file.DirectHeader. A file of another size than
 // its URL says is not served.
@@ -197,6 +200,9 @@ func NewHandler(store *Store, signer *Signer, now func() time.Time) http.Handler
 			return
 		}
 		defer func() { _ = object.Close() }()
+		if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
+			r.Header.Del("Range") // each part is read anew, with a request to the bucket
+		}
 		header := w.Header()
 		// The extension decides: not every bucket keeps content types.
 		header.Set("Content-Type", contentType(key))
