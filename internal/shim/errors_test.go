@@ -198,6 +198,7 @@ func TestCallersThatAreCutOff(t *testing.T) {
 		"waits with half of a body":          {"Content-Length: 9\r\n\r\n{", false, "HTTP/1.1 408 "},
 		"leaves with half of a body":         {"Content-Length: 9\r\n\r\n{", true, "HTTP/1.1 408 "},
 		"leaves within a chunk":              {"Transfer-Encoding: chunked\r\n\r\n9\r\n{", true, "HTTP/1.1 408 "},
+		"sends a chunk without a length":     {"Transfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n", false, "HTTP/1.1 400 "},
 		"leaves when it has sent everything": {"Content-Length: 2\r\n\r\n{}", true, ""},
 	} {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())

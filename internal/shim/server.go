@@ -651,7 +651,11 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	sent := http.MaxBytesReader(w, r.Body, maxBody)
 	switch encoding := r.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
 	case "", "identity":
-		return io.ReadAll(sent)
+		plain, err := io.ReadAll(sent)
+		if large := (*http.MaxBytesError)(nil); err == nil || errors.As(err, &large) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return plain, err
+		}
+		return nil, callers.Errorf(http.StatusBadRequest, "the body could not be read: its length or its chunks are not as HTTP says (RFC 9112)")
 	case "gzip", "x-gzip":
 		large, plain := (*http.MaxBytesError)(nil), []byte(nil)
 		unpacked, err := gzip.NewReader(sent)
