@@ -6,6 +6,7 @@
 package mcp
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -65,12 +66,35 @@ func NewHandler(options Options) http.Handler {
 		// rebound to has no token, and no cookie stands for one.
 		DisableLocalhostProtection: true,
 	})
+	single := oneMessage(endpoint)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := options.Reviewer.Authenticate(r.Context(), callers.Bearer(r.Header)); err != nil {
 			refuse(w, err)
 			return
 		}
-		endpoint.ServeHTTP(w, r)
+		single.ServeHTTP(w, r)
+	})
+}
+
+// oneMessage refuses a batch of messages: a small one could ask for answers of many gigabytes.
+func oneMessage(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := bufio.NewReader(http.MaxBytesReader(w, r.Body, maxMessage)) // next gets its error
+		first, err := body.Peek(1)
+		for err == nil && strings.IndexByte(" \t\r\n", first[0]) >= 0 {
+			if _, err = body.Discard(1); err == nil {
+				first, err = body.Peek(1)
+			}
+		}
+		if err == nil && first[0] == '[' {
+			http.Error(w, "send each message in a request of its own: MCP has no batches since its revision 2025-06-18", http.StatusBadRequest)
+			return
+		}
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{body, r.Body}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +143,28 @@ func TestHeadersReachTheAPI(t *testing.T) {
 	c.request(context.Background(), http.MethodGet, "/v1/me", nil)
 	if fmt.Sprint(got["X-Workspace"], got["Authorization"], got["Cookie"]) != "[one two] [Bearer x] []" {
 		t.Errorf("%v", got)
+	}
+}
+
+// A batch of a few bytes a message would have an answer of many gigabytes. Revision 2025-06-18 of the protocol has no batches any more.
+func TestBatchesAreRefused(t *testing.T) {
+	reached := []string{}
+	h := oneMessage(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		reached = append(reached, string(body))
+	}))
+	for body, status := range map[string]int{
+		`{"jsonrpc":"2.0"}`: http.StatusOK, " \r\n\t {}": http.StatusOK, "": http.StatusOK, "[": http.StatusBadRequest,
+		`[{"jsonrpc":"2.0"}]`: http.StatusBadRequest, " \n\t\r[]": http.StatusBadRequest,
+	} {
+		reached = nil
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(body)))
+		if w.Code != status || (len(reached) == 1) != (status == http.StatusOK) || len(reached) == 1 && reached[0] != strings.TrimSpace(body) {
+			t.Errorf("%.30q: HTTP %d %s, reached %q", body, w.Code, w.Body, reached)
+		}
 	}
 }
