@@ -1,12 +1,12 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shares bounds how many of a process's workers one namespace has at a time, so that slow work of one does not hold up the others.
+// Package shares bounds how many of a process's workers one namespace or one client has at a time, so that slow work of one does not hold up the others.
 package shares
 
 import "sync"
 
-// Shares counts the work in progress by namespace. The zero value is ready for use.
+// Shares counts the work in progress by namespace, or by client. The zero value is ready for use.
 type Shares struct {
 	mu   sync.Mutex
 	busy map[string]int

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/jobwatch"
+	"github.com/platen-dev/platen/internal/shares"
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 )
@@ -36,8 +38,9 @@ const (
 	requestTimeout = 30 * time.Second
 	// fileTimeout bounds the request for a file.
 	fileTimeout = 5 * time.Minute
-	// maxRequests bounds the requests in progress, including those for files.
-	maxRequests = 512
+	// maxRequests bounds the requests in progress, including those for files. Of them, maxVisitor bounds those of a visitor, maxStrangers those of all who
+	// have not signed in, and maxAddress those of one address of theirs: whoever sends slowly closes the page to nobody else.
+	maxRequests, maxVisitor, maxStrangers, maxAddress = 512, 128, 256, 64
 )
 
 // Options of a Server. All are required unless they say otherwise.
@@ -77,8 +80,8 @@ type Server struct {
 	jar    jar
 	views  views
 	files  *http.Client
-	// slots holds one value for each request in progress.
-	slots chan struct{}
+	// busy counts the requests in progress.
+	busy shares.Shares
 	// pace bounds the previews of each visitor.
 	pace *pace
 	// registry keeps the access tokens of accounts until their Secrets change. The Secrets are read with each visitor's own rights.
@@ -102,7 +105,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: options, origin: own, jar: jar, views: views, registry: storage.NewRegistry(), slots: make(chan struct{}, maxRequests), pace: newPace(options.Clock), files: &http.Client{
+	return &Server{Options: options, origin: own, jar: jar, views: views, registry: storage.NewRegistry(), pace: newPace(options.Clock), files: &http.Client{
 		Transport:     options.ContentTransport,
 		Timeout:       fileTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -204,15 +207,43 @@ func (s *Server) secure(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-			next.ServeHTTP(w, r)
-		default:
+		leave, ok := s.enter(r)
+		defer leave()
+		if !ok {
 			h.Set("Retry-After", "1")
 			http.Error(w, "The page has too many visitors at the moment. Try again.", http.StatusServiceUnavailable)
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// enter counts a request until the call of leave. It reports whether the page takes it.
+func (s *Server) enter(r *http.Request) (leave func(), ok bool) {
+	type share struct {
+		of   string
+		most int
+	}
+	wanted := []share{{"all", maxRequests}}
+	if found := s.session(r); found != nil {
+		wanted = append(wanted, share{"visitor " + found.Token, maxVisitor})
+	} else {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		wanted = append(wanted, share{"strangers", maxStrangers}, share{"address " + host, maxAddress})
+	}
+	entered := []string{}
+	leave = func() {
+		for _, of := range entered {
+			s.busy.Leave(of)
+		}
+	}
+	for _, w := range wanted {
+		if !s.busy.Enter(w.of, w.most) {
+			return leave, false
+		}
+		entered = append(entered, w.of)
+	}
+	return leave, true
 }
 
 // problem is an error as the visitor sees it.

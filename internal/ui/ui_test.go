@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -271,6 +273,72 @@ func TestSessionsEnd(t *testing.T) {
 	now.SetTime(now.Now().Add(sessionLifetime))
 	if s.session(r) != nil {
 		t.Error("the session goes on")
+	}
+}
+
+// slowBody is the body of a request that has begun to arrive and does not go on.
+type slowBody struct {
+	begun chan<- struct{}
+	end   <-chan struct{}
+}
+
+func (b slowBody) Read([]byte) (int, error) {
+	b.begun <- struct{}{}
+	<-b.end
+	return 0, io.EOF
+}
+
+// Whoever sends forms slowly closes the page to nobody else: not to other strangers, and not to those who have signed in.
+func TestStrangersTakeAPartOfThePage(t *testing.T) {
+	s := newServer(t, testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0)))
+	h, end := s.Handler(), make(chan struct{})
+	var slow sync.WaitGroup
+	defer slow.Wait()
+	defer close(end)
+	// sent sends a form slowly from an address, and reports whether the page waits for the rest of it.
+	sent := func(address string) bool {
+		begun, answered := make(chan struct{}), make(chan struct{})
+		slow.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/ui/sign-in", slowBody{begun, end})
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.RemoteAddr = address
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			close(answered)
+		})
+		select {
+		case <-begun:
+			return true
+		case <-answered:
+			return false
+		}
+	}
+	get := func(address string, visitor bool) int {
+		r, w := httptest.NewRequest(http.MethodGet, "/ui/static/app.css", nil), httptest.NewRecorder()
+		r.RemoteAddr = address
+		if visitor {
+			addCookie(t, s, r, sessionCookie, session{ID: "i", Token: "t", Workspace: "w", Expires: s.Clock.Now().Add(time.Hour)})
+		}
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for n := 0; sent(fmt.Sprintf("192.0.2.1:%d", 1000+n)); n++ {
+		if n > maxRequests {
+			t.Fatal("an address has more requests than the page takes")
+		}
+	}
+	if code := get("192.0.2.1:1", false); code != http.StatusServiceUnavailable {
+		t.Errorf("one more request of the address is answered with %d", code)
+	}
+	if code := get("192.0.2.2:1", false); code != http.StatusOK {
+		t.Errorf("a stranger from another address is answered with %d", code)
+	}
+	for n := 0; n < maxRequests && sent(fmt.Sprintf("[2001:db8::%x]:1", n+1)); n++ { // further addresses
+	}
+	if code := get("192.0.2.2:1", false); code != http.StatusServiceUnavailable {
+		t.Errorf("a stranger from another address is answered with %d, while all strangers have their part", code)
+	}
+	if code := get("192.0.2.1:1", true); code != http.StatusOK {
+		t.Errorf("a visitor who has signed in is answered with %d", code)
 	}
 }
 
