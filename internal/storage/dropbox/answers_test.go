@@ -734,6 +734,58 @@ func TestProxyThatTakesShorterHeaders(t *testing.T) {
 	}
 }
 
+// TestLargeCommitsThatFail lets Dropbox fail at commits of many files, as it does when they take it too long, and forget their answers. The next commits are
+// smaller until they succeed, and no file is sent twice.
+func TestLargeCommitsThatFail(t *testing.T) {
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"out of order": func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"a gateway":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusGatewayTimeout) },
+		"no answer":    func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := dropboxsim.New()
+			sim.AddAccount(account)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/finish_batch_v2") {
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					if bytes.Count(body, []byte("session_id")) > 120 {
+						answer(w)
+						return
+					}
+					r.Body = io.NopCloser(bytes.NewReader(body))
+				}
+				sim.ServeHTTP(w, r)
+			}))
+			defer server.Close()
+			c := client(t, server.URL, nil)
+			waiting := make([]*storage.File, 0, 400)
+			for i := range cap(waiting) {
+				waiting = append(waiting, storagetest.File(t, fmt.Sprintf("/%d.png", i), fmt.Append(nil, i)))
+			}
+			for range 4 { // as the engine does, which repeats a call that has failed
+				results := c.Upload(t.Context(), waiting)
+				var failed []*storage.File
+				for i, r := range results {
+					if r.Err != nil {
+						waiting[i].Doubtful = waiting[i].Doubtful || storageError(t, r.Err).Doubt
+						failed = append(failed, waiting[i])
+					}
+				}
+				waiting = failed
+			}
+			if len(waiting) > 0 || len(sim.Files("key")) != 400 {
+				t.Errorf("%d files of 400 wait, and %d are there", len(waiting), len(sim.Files("key")))
+			}
+			if n := calls(sim, "/2/files/upload_session/append_batch"); n != 1 {
+				t.Errorf("the files were sent in %d calls", n)
+			}
+		})
+	}
+}
+
 // TestManyLongPaths commits a thousand files with the longest paths that a job can have, which are more than a call takes.
 func TestManyLongPaths(t *testing.T) {
 	sim, c := setup(t)

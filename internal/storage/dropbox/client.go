@@ -71,6 +71,7 @@ type Client struct {
 	tokens  tokens
 	spare   spareSessions
 	batches batches
+	commits commits
 	// callTimeout and patience bound calls.
 	callTimeout, patience time.Duration
 	// account is the id of the account, nil until Verify has asked for it.

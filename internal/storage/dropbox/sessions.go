@@ -29,6 +29,9 @@ const (
 	maxAppend = 150 << 20
 	// maxPaths is the greatest number of bytes of the paths that one call commits. The rest of a thousand entries has some 200 KB.
 	maxPaths = 512 << 10
+	// minCommit is the number of files whose commit does not fail because they are many, and smallCommits is how long commits stay small after one did.
+	minCommit    = 25
+	smallCommits = 10 * time.Minute
 	// parallelChunks is how many chunks of one large file are sent at a time.
 	parallelChunks = 6
 	// maxChunk is the greatest size of a chunk in bytes. After a failure the whole chunk is sent again.
@@ -444,12 +447,41 @@ func (c *chunk) hashes() []byte {
 	return c.hash.Blocks()
 }
 
-// finish commits staged files in one call, or in several if their paths are too long for one. It leaves out those that are superseded.
+// commits bound how many files one call commits. Dropbox fails at many files if they take it too long.
+type commits struct {
+	mu   sync.Mutex
+	most int
+	// until is when most is forgotten.
+	until time.Time
+}
+
+// get returns the bound.
+func (b *commits) get(now time.Time) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !now.Before(b.until) {
+		return maxBatch
+	}
+	return b.most
+}
+
+// failed halves the bound after a commit of some files has failed, which their number may be to blame for.
+func (b *commits) failed(files int, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if files > minCommit {
+		b.most, b.until = max(files/2, minCommit), now.Add(smallCommits)
+	}
+}
+
+// finish commits staged files in one call, or in several if they are too many or their paths too long for one. It leaves out those that are superseded. Once
+// Dropbox fails, the rest waits, too.
 func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Result {
 	results := make([]storage.Result, len(files))
 	for next := 0; next < len(files); {
 		var part []int
-		for bytes := 0; next < len(files) && (len(part) == 0 || bytes+len(files[next].Path) <= maxPaths); next++ {
+		most := c.commits.get(c.config.Now())
+		for bytes := 0; next < len(files) && len(part) < most && (len(part) == 0 || bytes+len(files[next].Path) <= maxPaths); next++ {
 			if files[next].IsSuperseded() {
 				results[next].Err = storage.ErrSuperseded
 				continue
@@ -460,15 +492,24 @@ func (c *Client) finish(ctx context.Context, files []*storage.File) []storage.Re
 		if len(part) == 0 {
 			break
 		}
-		for i, result := range c.commit(ctx, pick(files, part)) {
+		done, err := c.commit(ctx, pick(files, part))
+		for i, result := range done {
 			results[part[i]] = result
+		}
+		if problem := storage.AsError(err); err != nil && (problem.Reason == storage.ReasonUnavailable || problem.Reason == storage.ReasonUnreachable) {
+			c.commits.failed(len(part), c.config.Now())
+			waits := *problem
+			waits.Doubt = false
+			for ; next < len(files); next++ {
+				results[next].Err = &waits
+			}
 		}
 	}
 	return results
 }
 
-// commit commits staged files in one call.
-func (c *Client) commit(ctx context.Context, files []*storage.File) []storage.Result {
+// commit commits staged files in one call. err is why the call has failed as a whole, which is in each result, too.
+func (c *Client) commit(ctx context.Context, files []*storage.File) (results []storage.Result, err error) {
 	type entry struct {
 		Cursor cursor         `json:"cursor"`
 		Commit map[string]any `json:"commit"`
@@ -481,15 +522,15 @@ func (c *Client) commit(ctx context.Context, files []*storage.File) []storage.Re
 	}
 	var answer entryResults
 	failpoint.Hit("upload.before-finish")
-	err := c.rpc(ctx, "/2/files/upload_session/finish_batch_v2", arg, &answer)
+	err = c.rpc(ctx, "/2/files/upload_session/finish_batch_v2", arg, &answer)
 	failpoint.Hit("upload.after-commit-answer-lost")
 	if err == nil && len(answer.Entries) != len(files) {
 		err = wrongEntries("finish_batch_v2", len(answer.Entries), len(files))
 	}
 	if err != nil {
-		return slices.Repeat([]storage.Result{{Err: err}}, len(files))
+		return slices.Repeat([]storage.Result{{Err: err}}, len(files)), err
 	}
-	results := make([]storage.Result, len(files))
+	results = make([]storage.Result, len(files))
 	for i, result := range answer.Entries {
 		err := result.err()
 		if hasTag(err, "lookup_failed") || hasTag(err, "concurrent_session_not_closed") || hasTag(err, "concurrent_session_missing_data") {
@@ -499,7 +540,7 @@ func (c *Client) commit(ctx context.Context, files []*storage.File) []storage.Re
 		}
 		results[i] = resultOf(files[i], result.metadata, err)
 	}
-	return results
+	return results, nil
 }
 
 // sessionLost returns the error of a session that Dropbox no longer knows.
