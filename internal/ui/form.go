@@ -131,8 +131,8 @@ func lines(items []any) (text string, isJSON bool) {
 	for _, item := range items {
 		text, ok := item.(string)
 		if !ok || strings.ContainsAny(text, "\r\n") {
-			data, err := json.MarshalIndent(items, "", "  ")
-			return string(data), err == nil
+			text, err := encodeLines(items)
+			return text, err == nil
 		}
 		texts = append(texts, text)
 	}

@@ -235,6 +235,14 @@ func TestListsOfObjects(t *testing.T) {
 	}
 }
 
+// A list that a person edits as JSON has its characters as they are.
+func TestListsAreReadable(t *testing.T) {
+	want := "[\n  {\n    \"link\": \"https://example.com/?a=1&b=<2>\"\n  }\n]"
+	if got, isJSON := lines([]any{map[string]any{"link": "https://example.com/?a=1&b=<2>"}}); got != want || !isJSON {
+		t.Errorf("got %s", got)
+	}
+}
+
 // A preview has a valid value for each required parameter.
 func TestSamples(t *testing.T) {
 	for kind, want := range map[platenv1alpha1.ParameterType]any{
