@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -126,6 +127,17 @@ type Reconciler struct {
 // Secret returns a signing key in the format that the libraries of https://www.standardwebhooks.com read.
 func Secret(key []byte) string { return "whsec_" + base64.StdEncoding.EncodeToString(key) }
 
+// watched are the changes of jobs that may need a call, or the end of a record: a job may have lost its annotation before it was deleted.
+var watched = predicate.Funcs{
+	CreateFunc:  func(e event.CreateEvent) bool { return hasWebhook(e.Object) },
+	UpdateFunc:  func(e event.UpdateEvent) bool { return hasWebhook(e.ObjectNew) },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+}
+
+func hasWebhook(o client.Object) bool {
+	return o.GetAnnotations()[platenv1alpha1.WebhookURLAnnotation] != ""
+}
+
 // SetupWithManager adds the Reconciler to a manager. It runs in every replica.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.calls = &http.Client{
@@ -134,10 +146,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		// A redirect would send the signed call to another receiver.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	hasWebhook := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetAnnotations()[platenv1alpha1.WebhookURLAnnotation] != "" })
 	isRecord := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetNamespace() == r.Namespace && o.GetLabels()[Label] != "" })
 	err := ctrl.NewControllerManagedBy(mgr).Named("webhook").
-		For(&platenv1alpha1.RenderJob{}, builder.WithPredicates(hasWebhook)).
+		For(&platenv1alpha1.RenderJob{}, builder.WithPredicates(watched)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(jobOf), builder.WithPredicates(isRecord)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: workers, NeedLeaderElection: new(false),
@@ -365,19 +376,18 @@ func (r *Reconciler) save(ctx context.Context, configMap *corev1.ConfigMap, rec 
 	return r.Client.Update(ctx, configMap)
 }
 
-// forget deletes the record of a job that does not exist. It asks the API server about the job, because another replica may have made
-// the record of a job that this replica's cache does not have yet.
+// forget deletes the record of a job that does not exist, if there is one. It asks the API server about the job, because another replica may
+// have made the record of a job that this replica's cache does not have yet.
 func (r *Reconciler) forget(ctx context.Context, job types.NamespacedName) error {
-	err := r.Reader.Get(ctx, job, &platenv1alpha1.RenderJob{})
-	if !apierrors.IsNotFound(err) {
-		return err
-	}
 	configMap := &corev1.ConfigMap{}
-	err = r.Client.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: recordName(job)}, configMap)
-	if err == nil {
-		err = r.Client.Delete(ctx, configMap)
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: recordName(job)}, configMap)
+	if err != nil {
+		return client.IgnoreNotFound(err)
 	}
-	return client.IgnoreNotFound(err)
+	if err = r.Reader.Get(ctx, job, &platenv1alpha1.RenderJob{}); apierrors.IsNotFound(err) {
+		err = client.IgnoreNotFound(r.Client.Delete(ctx, configMap))
+	}
+	return err
 }
 
 // Delivery returns the state of a job's webhook; nil if the job has none.

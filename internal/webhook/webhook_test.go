@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/outbound"
@@ -410,6 +411,43 @@ func TestARecordBelongsToOneGenerationOfOneJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(2)
+	list := &corev1.ConfigMapList{}
+	if err := r.Client.List(t.Context(), list); err != nil || len(list.Items) != 0 {
+		t.Errorf("%d records are left, %v", len(list.Items), err)
+	}
+}
+
+// The annotation is the users' own: who removes it before the job goes would leave the record behind, in Platen's namespace.
+func TestARecordGoesWithItsJob(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer s.Close()
+	reads := 0
+	r, _, req := setup(t, s.URL, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+		if _, ok := o.(*platenv1alpha1.RenderJob); ok {
+			reads++
+		}
+		return c.Get(ctx, key, o, options...)
+	}})
+	if _, err := r.Reconcile(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	job := &platenv1alpha1.RenderJob{}
+	if err := r.Client.Get(t.Context(), req.NamespacedName, job); err != nil {
+		t.Fatal(err)
+	}
+	job.Annotations = nil
+	if err := errors.Join(r.Client.Update(t.Context(), job), r.Client.Delete(t.Context(), job)); err != nil {
+		t.Fatal(err)
+	}
+	if watched.Create(event.CreateEvent{Object: job}) || watched.Update(event.UpdateEvent{ObjectOld: job, ObjectNew: job}) || !watched.Delete(event.DeleteEvent{Object: job}) {
+		t.Error("of a job without a webhook, the end alone counts")
+	}
+	for _, want := range []int{2, 1} { // once there is no record, the API server is not asked
+		reads = 0
+		if _, err := r.Reconcile(t.Context(), req); err != nil || reads != want {
+			t.Errorf("%d reads of the job, want %d; %v", reads, want, err)
+		}
+	}
 	list := &corev1.ConfigMapList{}
 	if err := r.Client.List(t.Context(), list); err != nil || len(list.Items) != 0 {
 		t.Errorf("%d records are left, %v", len(list.Items), err)
