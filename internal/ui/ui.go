@@ -335,6 +335,8 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 		}
 	case apierrors.IsNotFound(err):
 		return &problem{Status: http.StatusNotFound, Title: "It is not there any more", Text: sentence(message(err))}
+	case strings.Contains(err.Error(), "invalid resource name"): // client-go asks for no name with a slash or the like
+		return &problem{Status: http.StatusNotFound, Title: "There is no such object", Text: "No object has this name. Nothing was changed."}
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsConflict(err), apierrors.IsRequestEntityTooLargeError(err):
 		return &problem{Status: http.StatusUnprocessableEntity, Title: "The cluster refused this", Text: sentence(message(err))}
 	case apierrors.IsTooManyRequests(err):

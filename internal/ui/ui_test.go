@@ -18,10 +18,14 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage"
@@ -273,6 +277,23 @@ func TestSessionsEnd(t *testing.T) {
 	now.SetTime(now.Now().Add(sessionLifetime))
 	if s.session(r) != nil {
 		t.Error("the session goes on")
+	}
+}
+
+// Who types an address gets what is true: nothing has changed, and the cluster was not asked.
+func TestNamesThatNoObjectHas(t *testing.T) {
+	s := newServer(t, testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0)))
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(schema.GroupVersionKind{Version: "v1", Kind: "Secret"}, meta.RESTScopeNamespace)
+	api, err := client.New(&rest.Config{Host: "http://localhost:1"}, client.Options{Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../secret", "a/b", "a%b", ".."} {
+		err := api.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: name}, &corev1.Secret{})
+		if p := s.explain(httptest.NewRequest(http.MethodGet, "/ui/renders/x", nil), fmt.Errorf("reading: %w", err)); p.Status != http.StatusNotFound {
+			t.Errorf("%s: %v is HTTP %d %s", name, err, p.Status, p.Title)
+		}
 	}
 }
 
