@@ -33,7 +33,7 @@ func newWriter(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) 
 }
 
 func TestFinish(t *testing.T) {
-	broken := errors.New("the API server is away")
+	broken, full := errors.New("the API server is away"), errors.New("etcdserver: request is too large")
 	stored := func() *platenv1alpha1.RenderJob {
 		return &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
 	}
@@ -57,6 +57,9 @@ func TestFinish(t *testing.T) {
 		"a user must act":          {outcome: Terminal("Bad", "field x: %s must be y", Private("secret")), change: change, written: true, event: "Warning Bad field x: … must be y"},
 		"an unknown error":         {outcome: broken, change: change, err: broken},
 		"the status cannot be set": {change: change, patch: broken, err: broken},
+		"the object leaves no room for its status": {
+			change: change, patch: full, err: full, event: "Warning StatusTooLarge " + noRoom,
+		},
 		"the object has changed": {
 			change: change, want: ctrl.Result{RequeueAfter: conflictDelay},
 			before: func(ctx context.Context, c client.Client, j *platenv1alpha1.RenderJob) error {

@@ -6,6 +6,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ const (
 	conflictDelay = 100 * time.Millisecond
 	// MaxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
 	MaxEventNote = 1024
+	// noRoom is the event of an object whose status cannot be written: nothing else of it tells.
+	noRoom = "with its status, the object would be larger than the API server stores, 1.5 MiB by default: make it smaller, or several of it"
 )
 
 // StatusWriter ends the reconciliations of one kind. It is safe for concurrent use and must not be copied.
@@ -57,6 +60,9 @@ func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, 
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictDelay}, false, nil
 	case err != nil:
+		if w.Recorder != nil && strings.Contains(err.Error(), "etcdserver: request is too large") {
+			w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, "StatusTooLarge", w.Action, noRoom)
+		}
 		return ctrl.Result{}, false, fmt.Errorf("writing status: %w", err)
 	}
 	if before.GetResourceVersion() != after.GetResourceVersion() { // else the write changed nothing, and no event will follow
