@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
@@ -50,6 +52,33 @@ func Known(template *platenv1alpha1.RenderTemplate) []Parameter {
 		parameters = append(parameters, p)
 	}
 	return parameters
+}
+
+// maxVersions bounds the versions of templates that Cached remembers.
+const maxVersions = 1024
+
+// version identifies a version of an object.
+type version struct {
+	uid             types.UID
+	resourceVersion string
+}
+
+// versions has what versions of templates take: version → []Parameter.
+var versions = lru.New(maxVersions)
+
+// Cached is Known for a template as it is in the API server, and reads the pages of each version once. The caller must not change what the
+// parameters point to.
+func Cached(template *platenv1alpha1.RenderTemplate) []Parameter {
+	key := version{template.UID, template.ResourceVersion}
+	if key.uid == "" || key.resourceVersion == "" {
+		return Known(template)
+	}
+	if known, ok := versions.Get(key); ok {
+		return slices.Clone(known.([]Parameter)) //nolint:forcetypeassert,errcheck // nothing else is added
+	}
+	known := Known(template)
+	versions.Add(key, known)
+	return slices.Clone(known)
 }
 
 // Status returns parameters as status has them. It leaves out what status has no room for.

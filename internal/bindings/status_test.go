@@ -4,11 +4,13 @@
 package bindings
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
@@ -61,5 +63,34 @@ func TestStatusIsBounded(t *testing.T) {
 	}
 	if len(list) != 300 || size > maxValues || size < maxValues-2*maxValue {
 		t.Errorf("%d parameters, whose values have %d bytes", len(list), size)
+	}
+}
+
+// A list of templates is asked for often, by everybody, and a template may have many pages.
+func TestAVersionOfATemplateIsReadOnce(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{UID: "uid-of-this-test", ResourceVersion: "1"}}
+	set := func(html string) []string {
+		template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: html}}
+		var names []string
+		for _, p := range Cached(template) {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	if got := set(`<p data-param=a></p>`); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("got %v", got)
+	}
+	if got := set(`<p data-param=b></p>`); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("the same version has %v", got)
+	}
+	template.ResourceVersion = "2"
+	if got := set(`<p data-param=b></p>`); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("another version has %v", got)
+	}
+	template.ResourceVersion = "" // it does not come from the API server
+	for _, name := range []string{"c", "d"} {
+		if got := set(`<p data-param=` + name + `></p>`); !slices.Equal(got, []string{name}) {
+			t.Errorf("got %v, want %s", got, name)
+		}
 	}
 }

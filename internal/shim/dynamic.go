@@ -298,7 +298,7 @@ func readValue(template *platenv1alpha1.RenderTemplate, key, text string) any {
 		return text
 	case kind == "" && strings.ContainsAny(text, "[{\n"): // a list or an object, if a page shows it as one
 		name := pageKey.ReplaceAllString(key, "")
-		for _, p := range bindings.Known(template) {
+		for _, p := range bindings.Cached(template) {
 			if bound := values.Type(p.Type); p.Name == name && (bound == values.List || bound == values.Object) {
 				kind = bound
 			}

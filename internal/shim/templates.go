@@ -444,7 +444,7 @@ func newTemplate(t *platenv1alpha1.RenderTemplate) Template {
 }
 
 func modifications(t *platenv1alpha1.RenderTemplate) []Modification {
-	parameters := bindings.Known(t)
+	parameters := bindings.Cached(t)
 	list := make([]Modification, 0, len(parameters))
 	for _, p := range parameters {
 		list = append(list, Modification{

@@ -100,7 +100,7 @@ func (f formView) Refused() int {
 
 func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1alpha1.RenderJob) templateView {
 	v := templateView{
-		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(inputs(bindings.Known(t))),
+		Name: t.Name, ID: t.Spec.TemplateID, Pages: len(t.Spec.Pages), Parameters: len(inputs(bindings.Cached(t))),
 		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height, Description: t.Spec.Description,
 	}
 	v.Mixed = slices.ContainsFunc(t.Spec.Pages, func(p platenv1alpha1.TemplatePage) bool { return p.Width != v.Width || p.Height != v.Height })
@@ -175,7 +175,7 @@ func (s *Server) findTemplate(r *http.Request, v *visitor) (*platenv1alpha1.Rend
 // newForm returns the form of a template with its defaults.
 func newForm(t *platenv1alpha1.RenderTemplate) formView {
 	form := formView{
-		templateView: viewTemplate(t, nil), Inputs: inputs(bindings.Known(t)), Formats: formats, Format: string(platenv1alpha1.FormatPNG),
+		templateView: viewTemplate(t, nil), Inputs: inputs(bindings.Cached(t)), Formats: formats, Format: string(platenv1alpha1.FormatPNG),
 	}
 	for i, page := range t.Spec.Pages {
 		form.PageNames = append(form.PageNames, fmt.Sprintf("%d: %s", i+1, page.Name))
