@@ -294,9 +294,10 @@ func TestSlowFileIsNoSilence(t *testing.T) {
 
 // TestAnswersOfAProxy lets something that is not the service answer. It says nothing about the credentials.
 func TestAnswersOfAProxy(t *testing.T) {
-	for _, status := range []int{302, 400, 403, 404, 407} {
+	for i, status := range []int{302, 400, 403, 404, 407, 400, 403, 404} {
+		kind := []string{"text/html", "Text/HTML; charset=UTF-8", "application/xhtml+xml"}[i%3]
 		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Content-Type", kind)
 			w.WriteHeader(status)
 			_, _ = w.Write([]byte("<html><title>Blocked</title></html>"))
 		}))
@@ -318,7 +319,7 @@ func TestAnswersOfAProxy(t *testing.T) {
 					want = storage.ReasonUnreachable
 				}
 				if problem := storage.AsError(err); err == nil || problem.Class != storage.Retry || problem.Reason != want {
-					t.Errorf("%s, %s, HTTP %d: %s %v", name, call, status, problem.Reason, err)
+					t.Errorf("%s, %s, HTTP %d %s: %s %v", name, call, status, kind, problem.Reason, err)
 				}
 			}
 		}

@@ -338,7 +338,7 @@ func (g foreignGuard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+	page := strings.Contains(strings.ToLower(resp.Header.Get("Content-Type")), "html")
 	refusal := resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusInternalServerError
 	if resp.StatusCode == http.StatusPermanentRedirect && resp.Header.Get("Location") == "" {
 		refusal = false // Google Cloud Storage asks for the next chunk of an upload so, and says text/html
