@@ -41,10 +41,17 @@ func (c *Client) ListFolders(ctx context.Context, folder string) (folders []Fold
 		folder = "" // Dropbox's name for the root in this route
 	}
 	var page folderPage
-	route, arg := "/2/files/list_folder", map[string]any{"path": folder, "limit": entriesPerCall}
+	const first = "/2/files/list_folder"
+	whole := map[string]any{"path": folder, "limit": entriesPerCall}
+	route, arg := first, whole
 	for range maxListCalls {
 		page = folderPage{}
-		if err := c.rpc(ctx, route, arg, &page); err != nil {
+		err := c.rpc(ctx, route, arg, &page)
+		if hasTag(err, "reset") && route != first { // Dropbox has forgotten the listing: it begins again
+			folders, page.HasMore, route, arg = nil, true, first, whole
+			continue
+		}
+		if err != nil {
 			return nil, false, err
 		}
 		for _, e := range page.Entries {

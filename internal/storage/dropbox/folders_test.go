@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/platen-dev/platen/internal/storage"
+	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/internal/storage/storagetest"
 )
 
@@ -56,6 +57,27 @@ func TestListFoldersIsBounded(t *testing.T) {
 	folders, complete, err := c.ListFolders(t.Context(), "/")
 	if err != nil || complete || len(folders) != maxListCalls*100 || calls(sim, "") != maxListCalls {
 		t.Errorf("%d folders in %d calls, complete %t, %v", len(folders), calls(sim, ""), complete, err)
+	}
+}
+
+// TestListingThatBeginsAgain lets Dropbox forget a listing between two of its pages, as it does when much changes in the folder. No folder is there twice.
+func TestListingThatBeginsAgain(t *testing.T) {
+	sim, c := setup(t)
+	for i := range 120 {
+		if err := c.EnsureFolder(t.Context(), fmt.Sprintf("/f%03d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reset := dropboxsim.Fault{Route: "/2/files/list_folder/continue", Status: 409, ContentType: "application/json", Body: `{"error_summary":"reset/.","error":{".tag":"reset"}}`}
+	sim.AddFault(reset)
+	if folders, complete, err := c.ListFolders(t.Context(), "/"); err != nil || !complete || len(folders) != 120 {
+		t.Errorf("%d folders, complete %t, %v", len(folders), complete, err)
+	}
+	reset.Count = 1000
+	sim.AddFault(reset)
+	sim.ClearLog()
+	if _, complete, err := c.ListFolders(t.Context(), "/"); err != nil || complete || calls(sim, "") > maxListCalls {
+		t.Errorf("for ever: complete %t in %d calls, %v", complete, calls(sim, ""), err)
 	}
 }
 
