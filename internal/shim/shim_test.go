@@ -156,6 +156,22 @@ func TestFindTemplate(t *testing.T) {
 	}
 }
 
+// A copy elsewhere needs what its namespace may not have.
+func TestACopyElsewhereLeavesFontSetsBehind(t *testing.T) {
+	original := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{FontSetRefs: []platenv1alpha1.FontSetReference{{Name: "house"}, {Name: "symbols"}}}}
+	original.Namespace = "marketing"
+	if got := leftBehind(original, "marketing"); got != nil {
+		t.Errorf("a copy beside the original: %v", got)
+	}
+	want := []Warning{
+		{"FontSet 'house' was not copied", "jobs of the copy wait until namespace 'press' has a FontSet of this name"},
+		{"FontSet 'symbols' was not copied", "jobs of the copy wait until namespace 'press' has a FontSet of this name"},
+	}
+	if diff := cmp.Diff(want, leftBehind(original, "press")); diff != "" {
+		t.Errorf("a copy elsewhere (-want +got):\n%s", diff)
+	}
+}
+
 func TestParseForgives(t *testing.T) {
 	r, warnings, err := parse[Request]([]byte(` {"templateId":"25","modifications":null,"colour":"red","":1,"RenderOptions":2,"source":"sdk","response":{"format":"png","dpi":3,"quality":null},
 		"connections":[{"type":"storage","provider":"dropbox","path":"/x"}]}`))

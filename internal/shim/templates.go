@@ -375,8 +375,23 @@ func (s *Server) duplicateTemplate(w http.ResponseWriter, r *http.Request, c cal
 	if err := api.Create(r.Context(), t); err != nil {
 		return err
 	}
+	addWarnings(w.Header(), leftBehind(original, namespace))
 	writeJSON(w, http.StatusOK, newTemplate(t))
 	return nil
+}
+
+// leftBehind returns a warning for each FontSet that the copy of a template in another namespace needs there.
+func leftBehind(original *platenv1alpha1.RenderTemplate, namespace string) (warnings []Warning) {
+	if namespace == original.Namespace {
+		return nil
+	}
+	for _, ref := range original.Spec.FontSetRefs {
+		warnings = append(warnings, Warning{
+			Title:   fmt.Sprintf("FontSet '%s' was not copied", ref.Name),
+			Details: fmt.Sprintf("jobs of the copy wait until namespace '%s' has a FontSet of this name", namespace),
+		})
+	}
+	return warnings
 }
 
 // shorten returns the beginning of a title that is too long.
