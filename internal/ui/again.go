@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // again returns the address of the template's form with the values of a job.
@@ -69,10 +71,12 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 	f.From = job.Name
 	given := map[string]any{}
 	if job.Spec.Modifications != nil {
-		_ = json.Unmarshal(job.Spec.Modifications.Raw, &given) // not an object: nothing to fill in
+		_ = withDigits(job.Spec.Modifications.Raw, &given) // not an object: nothing to fill in
 	}
 	for n := range f.Inputs {
-		f.Inputs[n].set(given[f.Inputs[n].Name])
+		if i := &f.Inputs[n]; !i.set(given[i.Name]) {
+			f.Unshown = append(f.Unshown, i.Label)
+		}
 	}
 	if format := job.Spec.Output.Format; format != "" {
 		f.Format = string(format)
@@ -115,9 +119,7 @@ func (f formView) addMore(given map[string]any) error {
 		return nil
 	}
 	more := map[string]any{}
-	d := json.NewDecoder(strings.NewReader(f.More))
-	d.UseNumber() // the digits stay
-	if err := d.Decode(&more); err != nil {
+	if err := withDigits([]byte(f.More), &more); err != nil {
 		return err
 	}
 	for name, value := range more {
@@ -127,6 +129,13 @@ func (f formView) addMore(given map[string]any) error {
 		}
 	}
 	return nil
+}
+
+// withDigits decodes JSON whose numbers keep their digits.
+func withDigits(data []byte, target any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(target)
 }
 
 // MoreNames names the modifications that have no field.
@@ -185,20 +194,62 @@ const (
 	defaultBackoffLimit  = 2
 )
 
-// set makes a field show a value; nil leaves it.
-func (i *input) set(value any) {
+// set makes a field show a value, as withDigits decodes it; nil leaves it. ok is false if the field cannot show it.
+func (i *input) set(value any) (ok bool) {
+	if i.Type == platenv1alpha1.ParameterBoolean {
+		return i.setChecked(value)
+	}
 	switch value := value.(type) {
 	case nil:
 	case string:
-		i.Value, i.Checked = value, value == "true"
+		i.Value = value
 	case []any:
 		text, isJSON := lines(value)
+		if text == "" { // an empty field would mean the default
+			text, isJSON = "[]", true
+		}
 		i.Value, i.JSON = text, i.JSON || isJSON
 	default:
 		if text, err := encode(value); err == nil {
-			i.Value, i.Checked = text, value == true
+			i.Value = text
 		}
 		_, isObject := value.(map[string]any)
 		i.JSON = i.JSON || isObject
 	}
+	return true
+}
+
+// setChecked is set for a checkbox. It cannot show a value that is neither true nor false.
+func (i *input) setChecked(value any) (ok bool) {
+	text, isText := value.(string)
+	if !isText {
+		text, _ = encode(value) // it was JSON
+	}
+	read, err := values.ReadText(values.Boolean, text)
+	switch {
+	case value == nil:
+		return true
+	case i.Undeclared:
+		i.Checked = isTrue(value)
+		return true
+	case read != nil:
+		i.Checked = read == true
+	}
+	return err == nil
+}
+
+// isTrue reports what a data-if takes a value for.
+func isTrue(value any) bool {
+	switch value := value.(type) {
+	case bool:
+		return value
+	case string:
+		return value != ""
+	case json.Number:
+		number, err := value.Float64()
+		return number != 0 || err != nil
+	case []any:
+		return len(value) > 0
+	}
+	return value != nil
 }

@@ -14,6 +14,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // A form that is filled with a job and sent again gives the job's values again.
@@ -54,6 +55,65 @@ func TestFill(t *testing.T) {
 	job.Spec.Connections = []platenv1alpha1.JobConnection{}
 	if form.fill(job); form.Destination != noUpload {
 		t.Errorf("filled %+v", form)
+	}
+}
+
+// No spelling of a value, and no digit, gets lost between a job and the form that is filled with it.
+func TestFillKeepsEachValue(t *testing.T) {
+	const text, number, boolean, list = platenv1alpha1.ParameterText, platenv1alpha1.ParameterNumber, platenv1alpha1.ParameterBoolean, platenv1alpha1.ParameterList
+	for _, c := range []struct {
+		of    input
+		value string
+		want  any
+	}{
+		{input{Type: text}, `9007199254740993`, "9007199254740993"},
+		{input{Type: text}, `"\nsecond line"`, "\nsecond line"},
+		{input{Type: number}, `0.5`, 0.5},
+		{input{Type: boolean}, `"TRUE"`, true},
+		{input{Type: boolean}, `1`, true},
+		{input{Type: boolean, Checked: true}, `"0"`, false},
+		{input{Type: boolean, Checked: true}, `""`, true}, // not given
+		{input{Type: boolean, Checked: true}, `null`, true},
+		{input{Type: boolean, Undeclared: true}, `"yes"`, true},
+		{input{Type: boolean, Undeclared: true}, `"false"`, true}, // as a page takes it
+		{input{Type: boolean, Undeclared: true}, `2.5`, true},
+		{input{Type: boolean, Undeclared: true}, `["a"]`, true},
+		{input{Type: boolean, Undeclared: true, Checked: true}, `0.0`, false},
+		{input{Type: boolean, Undeclared: true, Checked: true}, `""`, false},
+		{input{Type: boolean, Undeclared: true, Checked: true}, `[]`, false},
+		{input{Type: list}, `["a", "", "b"]`, []any{"a", "", "b"}},
+		{input{Type: list}, `[" a "]`, []any{" a "}},
+		{input{Type: list}, `["[1]"]`, []any{"[1]"}},
+		{input{Type: list}, `[9007199254740993]`, []any{"9007199254740993"}},
+		{input{Type: list, Default: "a", Value: "a"}, `[]`, []any{}},
+		{input{Type: platenv1alpha1.ParameterType(values.Object)}, `{"parcel": 9007199254740993}`, map[string]any{"parcel": "9007199254740993"}},
+	} {
+		c.of.Name = "x"
+		form := formView{Inputs: []input{c.of}}
+		form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":` + c.value + `}`)}}})
+		check(form.Inputs)
+		filled := form.Inputs[0]
+		if form.Unshown != nil {
+			t.Errorf("%s is not shown", c.value)
+		}
+		sent := map[string][]string{"p.x": {filled.Value}}
+		if filled.Type == boolean {
+			if sent = nil; filled.Checked {
+				sent = map[string][]string{"p.x": {"true"}}
+			}
+		}
+		got, ok := submitted(form.Inputs, &multipart.Form{Value: sent})
+		if diff := cmp.Diff(map[string]any{"x": c.want}, got); diff != "" || !ok || filled.Error != "" {
+			t.Errorf("%s of %+v: %v, error %q, (-want +got):\n%s", c.value, c.of, ok, filled.Error, diff)
+		}
+	}
+	// What no checkbox can show is said.
+	for _, value := range []string{`"yes"`, `2`, `["a"]`} {
+		form := formView{Inputs: []input{{Name: "x", Label: "Paid", Type: boolean, Checked: true}}}
+		form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":` + value + `}`)}}})
+		if !slices.Equal(form.Unshown, []string{"Paid"}) || !form.Inputs[0].Checked {
+			t.Errorf("%s: %+v", value, form)
+		}
 	}
 }
 

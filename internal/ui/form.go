@@ -13,6 +13,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,8 +33,8 @@ type input struct {
 	Required                 bool
 	// Value is what the field shows, Default the template's default.
 	Value, Default string
-	// Checked is the value of a boolean.
-	Checked bool
+	// Checked is the value of a boolean. Undeclared tells that no template declares the parameter, so that a page takes every value of it as data-if does.
+	Checked, Undeclared bool
 	// JSON tells whether the visitor edits a list as JSON, because an item is not a single line of text. Objects tells that an item is no text at all.
 	JSON, Objects bool
 	// Example is a value that the template takes, and ExampleText the same in JSON, for a list, an object or a link; nil if none is known.
@@ -75,18 +76,16 @@ func inputs(parameters []bindings.Parameter) []input {
 		}
 		i := input{
 			Name: p.Name, Label: label(p.Name), Description: p.Description, Type: p.Type,
-			Required: p.Required != nil && *p.Required,
+			Required: p.Required != nil && *p.Required, Undeclared: !p.Declared,
 		}
 		var value any
 		if p.Default != nil {
-			_ = json.Unmarshal(p.Default.Raw, &value) // valid: the API server has parsed it
+			_ = withDigits(p.Default.Raw, &value) // valid: the API server has parsed it
 		}
 		switch v := value.(type) {
 		case nil:
 		case string:
 			i.Default = v
-		case bool:
-			i.Checked = v
 		case []any:
 			i.Default, i.JSON = lines(v)
 			i.Objects = !allText(v)
@@ -94,6 +93,10 @@ func inputs(parameters []bindings.Parameter) []input {
 			i.Default, i.JSON = string(p.Default.Raw), true
 		default:
 			i.Default = string(p.Default.Raw)
+		}
+		if p.Type == platenv1alpha1.ParameterBoolean {
+			i.Default, i.JSON = "", false
+			i.setChecked(value)
 		}
 		i.Value = i.Default
 		i.setExample(p)
@@ -125,18 +128,19 @@ func allText(items []any) bool {
 	return !slices.ContainsFunc(items, func(item any) bool { _, ok := item.(string); return !ok })
 }
 
-// lines returns a list as text with one item a line, or as JSON if an item is not a single line of text.
+// lines returns a list as text with one item a line, or as JSON if an item is not a single line of text, or would not be read as it is.
 func lines(items []any) (text string, isJSON bool) {
 	texts := make([]string, 0, len(items))
 	for _, item := range items {
-		text, ok := item.(string)
-		if !ok || strings.ContainsAny(text, "\r\n") {
-			text, err := encodeLines(items)
-			return text, err == nil
-		}
+		text, _ := item.(string)
 		texts = append(texts, text)
 	}
-	return strings.Join(texts, "\n"), false
+	text = strings.Join(texts, "\n")
+	if read, err := values.ReadText(values.List, text); len(items) > 0 && (err != nil || !reflect.DeepEqual(read, items)) {
+		text, err := encodeLines(items)
+		return text, err == nil
+	}
+	return text, false
 }
 
 // submitted reads a visitor's values into the fields and returns them as modifications. ok is false if a field has an Error.

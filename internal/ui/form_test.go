@@ -210,11 +210,23 @@ func TestFieldsOfATemplateWithoutParameters(t *testing.T) {
 	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<h1 id="title" data-param="headline">Hello</h1><p data-if="paid">PAID</p>`}}
 	list := inputs(bindings.Parameters(template, bindings.Inline))
 	want := []input{
-		{Name: "headline", Label: "Headline", Type: platenv1alpha1.ParameterText, Value: "Hello", Default: "Hello"},
-		{Name: "paid", Label: "Paid", Type: platenv1alpha1.ParameterBoolean},
+		{Name: "headline", Label: "Headline", Type: platenv1alpha1.ParameterText, Value: "Hello", Default: "Hello", Undeclared: true},
+		{Name: "paid", Label: "Paid", Type: platenv1alpha1.ParameterBoolean, Undeclared: true},
 	}
 	if diff := cmp.Diff(want, list); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+// A checkbox begins with the default, in every spelling that a job reads.
+func TestDefaultsOfBooleans(t *testing.T) {
+	for raw, want := range map[string]bool{`true`: true, `1`: true, `"TRUE"`: true, `"1"`: true, `false`: false, `0`: false, `"False"`: false, `""`: false, `null`: false, `"yes"`: false} {
+		template := &platenv1alpha1.RenderTemplate{}
+		template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "paid", Type: platenv1alpha1.ParameterBoolean, Default: &apiextensionsv1.JSON{Raw: []byte(raw)}}}
+		list := inputs(bindings.Parameters(template, bindings.Inline))
+		if check(list); list[0].Checked != want || list[0].Value != "" || list[0].Error != "" {
+			t.Errorf("%s: %+v", raw, list[0])
+		}
 	}
 }
 

@@ -73,6 +73,8 @@ type formView struct {
 	// From is the job whose values the form has at first; empty for none. Lost are the fields of its spec that the form has no field for and gives up.
 	From string
 	Lost []string
+	// Unshown are the labels of the fields that cannot show the value that the job has.
+	Unshown []string
 	// More are modifications in JSON that the form has no field for and sends along; empty for none.
 	More string
 	// Error is about the form as a whole, and Wrong has what is wrong with Format, FileName or Folder, by the field's name in the form.

@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,8 +13,10 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/test/suite"
 )
 
 // isSeen is an expression that tells whether an element is on the screen, below a preview that sticks.
@@ -283,6 +286,41 @@ func TestWrongValuesOfAJobAreMarked(t *testing.T) {
 	b.Sees("Not in the code: Price: This must be a number")
 	b.Fill(`[name="p.price"]`, "12")
 	b.Holds(`document.querySelector("#form .wrong") === null && document.querySelector("#code-kubectl").textContent.includes("price: 12")`)
+}
+
+// The form of a job begins with the job's values, in whatever spelling it has them.
+func TestTheFormKeepsTheSpellingsOfAJob(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "note"}, platenv1alpha1.Parameter{Name: "vip", Type: platenv1alpha1.ParameterBoolean},
+		platenv1alpha1.Parameter{Name: "paid", Type: platenv1alpha1.ParameterBoolean}, platenv1alpha1.Parameter{Name: "points", Type: platenv1alpha1.ParameterList})
+	create(t, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "failed"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef:   platenv1alpha1.TemplateReference{Name: "banner"},
+		Modifications: raw(`{"note": "\n\nsecond line", "vip": 1, "paid": "yes", "points": ["a", "", "b"]}`),
+	}})
+	b.signIn(w)
+	b.open("/ui/templates/banner?from=failed")
+	b.Holds(`document.querySelector('[name="p.note"]').value === "\n\nsecond line"`)
+	b.Holds(`document.querySelector('[name="p.vip"]').checked && !document.querySelector('[name="p.paid"]').checked`)
+	b.Holds(`JSON.parse(document.querySelector('[name="p.points"]').value).length === 3`)
+	b.Sees("The render failed has neither true nor false for these: Paid.")
+	b.Click("#form .primary")
+	b.Sees("Waiting to start")
+	suite.Eventually(t, "the new job has the values", func() error {
+		jobs := &platenv1alpha1.RenderJobList{}
+		if err := world.admin.List(t.Context(), jobs, client.InNamespace(w.name)); err != nil {
+			return err
+		}
+		for _, job := range jobs.Items {
+			if job.Name == "failed" || job.Labels[platenv1alpha1.PreviewLabel] != "" {
+				continue
+			}
+			if want := `{"note":"\n\nsecond line","paid":false,"points":["a","","b"],"vip":true}`; string(job.Spec.Modifications.Raw) != want {
+				t.Errorf("got %s, want %s", job.Spec.Modifications.Raw, want)
+			}
+			return nil
+		}
+		return errors.New("there is none")
+	})
 }
 
 // A text that is too long for a command is cut there, and the page says what belongs in its place.
