@@ -636,6 +636,76 @@ var _ = Describe("A RenderJob", func() {
 			Expect(summer.Status.Connections[0].UID).To(BeEquivalentTo(connection.UID))
 		})
 
+		Context("to a bucket that cannot be reached", func() {
+			var bucket *platenv1alpha1.StorageConnection
+			change := func(ctx SpecContext, with func(*platenv1alpha1.StorageConnectionSpec)) {
+				GinkgoHelper()
+				Eventually(func() error {
+					if err := api.Get(ctx, client.ObjectKeyFromObject(bucket), bucket); err != nil {
+						return err
+					}
+					with(&bucket.Spec)
+					return api.Update(ctx, bucket)
+				}).Should(Succeed())
+			}
+			BeforeEach(func(ctx SpecContext) {
+				secret := &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "bucket", Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true"}},
+					StringData: map[string]string{"accessKeyID": "key", "secretAccessKey": "secret"},
+				}
+				Expect(api.Create(ctx, secret)).To(Succeed())
+				bucket = &platenv1alpha1.StorageConnection{
+					ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "bucket"},
+					Spec: platenv1alpha1.StorageConnectionSpec{
+						Provider: platenv1alpha1.ProviderS3, DefaultFolder: "/Renders",
+						S3: &platenv1alpha1.S3Spec{Bucket: "renders", CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "bucket"}},
+					},
+				}
+				Expect(api.Create(ctx, bucket)).To(Succeed())
+				summer.Spec.Connections = []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderS3}}
+			})
+			waits := func(ctx SpecContext) {
+				GinkgoHelper()
+				Expect(api.Create(ctx, summer)).To(Succeed())
+				take(ctx, namespace).deliver(ctx)
+				has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionUnknown, platenv1alpha1.UploadingReason)
+			}
+
+			It("finishes when the connection is deleted", func(ctx SpecContext) {
+				waits(ctx)
+				Expect(api.Delete(ctx, bucket)).To(Succeed())
+				has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason)
+				has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConnectionNotFound))
+			})
+
+			It("finishes when the connection is disabled", func(ctx SpecContext) {
+				waits(ctx)
+				change(ctx, func(s *platenv1alpha1.StorageConnectionSpec) { s.UploadPolicy = platenv1alpha1.UploadDisabled })
+				has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason)
+				has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonDisabled))
+			})
+
+			It("is uploaded when the connection leads elsewhere", func(ctx SpecContext) {
+				summer.Spec.Connections = nil
+				waits(ctx)
+				sim.AddAccount(dropboxsim.Account{AppKey: namespace + "-other", RefreshToken: "refresh", Email: "bob@example.com"})
+				Expect(api.Create(ctx, &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "other", Labels: map[string]string{platenv1alpha1.CredentialsLabel: "true"}},
+					StringData: map[string]string{"appKey": namespace + "-other", "refreshToken": "refresh"},
+				})).To(Succeed())
+				change(ctx, func(s *platenv1alpha1.StorageConnectionSpec) {
+					s.Provider, s.S3, s.DefaultFolder = platenv1alpha1.ProviderDropbox, nil, "/Elsewhere"
+					s.Dropbox = &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "other"}}
+				})
+				has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+				Expect(sim.Files(namespace + "-other")).To(HaveLen(2))
+				Expect(sim.Files(namespace + "-other")[0].Path).To(HavePrefix("/Elsewhere/"))
+				for _, file := range sim.Files(namespace) {
+					Expect(file.Commits).To(Equal(1), file.Path)
+				}
+			})
+		})
+
 		It("says of which file the content store has other bytes when a failed upload is repeated", func(ctx SpecContext) {
 			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Revoked: true})
 			sim.ExpireTokens()

@@ -103,6 +103,9 @@ var _ = BeforeSuite(func() {
 		Credentials: credentials.Reader{Reader: api},
 		Openers: map[platenv1alpha1.ProviderType]connect.Opener{
 			platenv1alpha1.ProviderDropbox: connect.Dropbox(dropbox.Config{APIURL: service.URL, ContentURL: service.URL}),
+			platenv1alpha1.ProviderS3: func(context.Context, platenv1alpha1.StorageConnectionSpec, credentials.Redacted) (storage.Provider, error) {
+				return nil, &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "The bucket could not be reached"}
+			},
 		},
 	})
 	Expect((&storageconnection.Reconciler{

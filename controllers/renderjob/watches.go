@@ -71,6 +71,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 			DeleteFunc:  func(event.DeleteEvent) bool { return false },
 			GenericFunc: func(event.GenericEvent) bool { return false },
 		})).
+		Watches(&platenv1alpha1.StorageConnection{}, handler.EnqueueRequestsFromMapFunc(r.uploadsOfConnection), builder.WithPredicates(predicate.Funcs{
+			CreateFunc:  func(event.CreateEvent) bool { return false },
+			UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() },
+			GenericFunc: func(event.GenericEvent) bool { return false },
+		})).
 		WatchesRawSource(changed).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8, RateLimiter: reconcile.Backoff(reconcile.MaxBackoff), NewQueue: reconcile.NewFairQueue, ReconciliationTimeout: time.Minute}).
 		Complete(r.Owns.Requests(r))
@@ -131,6 +136,15 @@ func (r *Reconciler) jobsOfConnection(ctx context.Context, connection client.Obj
 	}
 	for i := range jobs.Items {
 		requests = append(requests, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&jobs.Items[i])})
+	}
+	return requests
+}
+
+// uploadsOfConnection names the jobs that upload through a connection whose spec has changed, or that is gone: they would go on with the old one until
+// their uploads are too late.
+func (r *Reconciler) uploadsOfConnection(_ context.Context, connection client.Object) (requests []ctrlreconcile.Request) {
+	for _, job := range r.Uploader.Jobs(client.ObjectKeyFromObject(connection)) {
+		requests = append(requests, ctrlreconcile.Request{NamespacedName: job})
 	}
 	return requests
 }

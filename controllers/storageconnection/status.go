@@ -61,6 +61,9 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 	status.ObservedGeneration = &connection.Generation
 	correctTimes(status, now)
 	message := ""
+	if !isOf(status.Account, &connection.Spec) {
+		status.Account, status.Space, status.DefaultFolder, status.LastVerifiedTime = nil, nil, "", nil
+	}
 	if s.account != nil {
 		status.LastVerifiedTime = &now
 		status.Account = &platenv1alpha1.StorageAccount{
@@ -88,6 +91,25 @@ func setStatus(connection *platenv1alpha1.StorageConnection, s *scope, outcome e
 	}
 	reconcile.Conditions{List: &status.Conditions, Generation: connection.Generation, Now: now}.
 		Summarize(outcome, platenv1alpha1.VerifiedReason, message)
+}
+
+// isOf reports whether an account that answered belongs to the service or the bucket that a spec names. A spec that has come to name another one leaves
+// the account of the one before in status, until the new one answers. Of the accounts, only Dropbox's have an e-mail address.
+func isOf(account *platenv1alpha1.StorageAccount, spec *platenv1alpha1.StorageConnectionSpec) bool {
+	bucket := ""
+	switch {
+	case account == nil:
+		return true
+	case spec.S3 != nil:
+		bucket = spec.S3.Bucket
+	case spec.GCS != nil:
+		bucket = spec.GCS.Bucket
+	case spec.AzureBlob != nil:
+		bucket = spec.AzureBlob.Container
+	default:
+		return account.Email != ""
+	}
+	return account.Email == "" && account.ID == reconcile.Truncate(bucket, maxAccountID)
 }
 
 // spaceOf returns how full an account is, nil when the service does not say.

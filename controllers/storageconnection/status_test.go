@@ -279,3 +279,38 @@ func conditions(c *platenv1alpha1.StorageConnection) []string {
 	slices.Sort(list)
 	return list
 }
+
+func TestStatusSaysNothingOfAnotherService(t *testing.T) {
+	verified := metav1.NewTime(noon.Add(-time.Hour))
+	dropbox := theConnection(0).Spec
+	bucket := func(name string) platenv1alpha1.StorageConnectionSpec {
+		return platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderS3, S3: &platenv1alpha1.S3Spec{Bucket: name}}
+	}
+	ann, renders := platenv1alpha1.StorageAccount{ID: "dbid:1", Email: "ann@example.com"}, platenv1alpha1.StorageAccount{ID: "renders", DisplayName: "renders"}
+	for name, tc := range map[string]struct {
+		account platenv1alpha1.StorageAccount
+		spec    platenv1alpha1.StorageConnectionSpec
+		stays   bool
+	}{
+		"the same Dropbox":            {ann, dropbox, true},
+		"a bucket, after a Dropbox":   {ann, bucket("renders"), false},
+		"the same bucket":             {renders, bucket("renders"), true},
+		"another bucket":              {renders, bucket("others"), false},
+		"a Dropbox, after a bucket":   {renders, dropbox, false},
+		"a container, after a bucket": {renders, platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderAzureBlob, AzureBlob: &platenv1alpha1.AzureBlobSpec{Container: "files"}}, false},
+		"another provider's bucket":   {renders, platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderGCS, GCS: &platenv1alpha1.GCSSpec{Bucket: "files"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := theConnection(1)
+			c.Spec, c.Status.Account, c.Status.DefaultFolder, c.Status.LastVerifiedTime = tc.spec, &tc.account, "/Renders", &verified
+			setStatus(c, &scope{connection: c, now: noon}, &storage.Error{Class: storage.Stop, Reason: storage.ReasonSecretNotFound})
+			has := []bool{c.Status.Account != nil, c.Status.Space != nil, c.Status.DefaultFolder != "", c.Status.LastVerifiedTime != nil}
+			if diff := cmp.Diff(slices.Repeat([]bool{tc.stays}, 4), has); diff != "" {
+				t.Errorf("account, space, default folder, time (-want +got):\n%s", diff)
+			}
+			if *c.Status.ReadyCount != 1 {
+				t.Errorf("readyCount is %d", *c.Status.ReadyCount)
+			}
+		})
+	}
+}

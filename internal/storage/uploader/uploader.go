@@ -50,6 +50,8 @@ type Upload struct {
 type Connection struct {
 	// Name of the StorageConnection.
 	Name string
+	// Version names what Open opens. With another one, what is not uploaded begins anew.
+	Version string
 	// Open returns the provider. The engine calls it until it succeeds.
 	Open func(ctx context.Context) (storage.Provider, error)
 	// UID of the StorageConnection, and ReadyCount, which is how often it had become Ready when the upload was planned. The engine returns them in the
@@ -204,11 +206,11 @@ func (u *Uploader) touch(m machine) {
 }
 
 // Ensure begins an upload, or adds the files that are new since the last call. It first stops an upload of another revision of the
-// job; only files of it that are in flight may still be uploaded.
+// job, and one through a Connection of another Version that has not succeeded; only files of it that are in flight may still be uploaded.
 func (u *Uploader) Ensure(up Upload) {
 	u.mu.Lock()
 	defer u.unlock()
-	destinations, doubtful := u.uploads[up.Job], false
+	destinations, doubtful, whole := u.uploads[up.Job], false, false
 	if len(destinations) > 0 {
 		switch known := destinations[0].upload; {
 		case known.UID != up.UID || known.Revision != up.Revision:
@@ -218,17 +220,28 @@ func (u *Uploader) Ensure(up Upload) {
 			// The new connections look for what is uploaded already before they write.
 			u.stop(up.Job)
 			destinations, doubtful = nil, true
-		case known.Complete:
+		case known.Complete && !up.Complete:
 			return
+		default:
+			whole = known.Complete
 		}
 	}
 	for i, c := range up.Connections {
-		if i == len(destinations) {
-			d := &destination{Connection: c, limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name})}
-			if up.Trace != "" {
-				d.span = u.Tracer.Begin(up.Trace, "upload", attribute.String("platen.connection", c.Name))
+		doubtful := doubtful
+		if i < len(destinations) {
+			d := destinations[i]
+			switch {
+			case whole && d.isDone() && (d.Version == c.Version || d.result().Err == nil):
+				continue
+			case d.Version != c.Version:
+				u.end(d)
+				destinations[i], doubtful = u.destination(c, &up), true
+			case whole:
+				d.limit.set(c.BytesPerSecond)
+				continue
 			}
-			destinations = append(destinations, d)
+		} else {
+			destinations = append(destinations, u.destination(c, &up))
 		}
 		d := destinations[i]
 		c.UID, c.ReadyCount = d.UID, d.ReadyCount
@@ -245,6 +258,15 @@ func (u *Uploader) Ensure(up Upload) {
 		u.report(d)
 	}
 	u.uploads[up.Job] = destinations
+}
+
+// destination returns the destination of a connection that is new to an upload. The lock must be held.
+func (u *Uploader) destination(c Connection, up *Upload) *destination {
+	d := &destination{Connection: c, limit: u.acquireLimit(types.NamespacedName{Namespace: up.Job.Namespace, Name: c.Name})}
+	if up.Trace != "" {
+		d.span = u.Tracer.Begin(up.Trace, "upload", attribute.String("platen.connection", c.Name))
+	}
+	return d
 }
 
 // add adds an item for each new file of a destination. A file whose content has changed, because its page was rendered again, replaces the
@@ -313,6 +335,18 @@ func (u *Uploader) Results(job types.NamespacedName, uid types.UID, revision str
 	return results, results != nil
 }
 
+// Jobs returns the jobs with an upload through a connection.
+func (u *Uploader) Jobs(connection types.NamespacedName) (jobs []types.NamespacedName) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for job, destinations := range u.uploads {
+		if job.Namespace == connection.Namespace && slices.ContainsFunc(destinations, func(d *destination) bool { return d.Name == connection.Name }) {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}
+
 // Len returns how many jobs, accounts and connections the engine remembers. It is 0 when nothing is left to do.
 func (u *Uploader) Len() int {
 	u.mu.Lock()
@@ -339,18 +373,23 @@ func (u *Uploader) ForgetOthers(job types.NamespacedName, uid types.UID, revisio
 // stop ends a job's upload. The lock must be held.
 func (u *Uploader) stop(job types.NamespacedName) {
 	for _, d := range u.uploads[job] {
-		if d.access == opened {
-			u.touch(u.account(d.key))
-		}
-		d.access = stopped
-		d.endSpan(string(storage.ReasonSuperseded))
-		for _, it := range d.items {
-			u.abandon(it)
-		}
-		delete(u.due, d)
-		u.releaseLimit(d.limit)
+		u.end(d)
 	}
 	delete(u.uploads, job)
+}
+
+// end ends the upload to a destination. The lock must be held.
+func (u *Uploader) end(d *destination) {
+	if d.access == opened {
+		u.touch(u.account(d.key))
+	}
+	d.access = stopped
+	d.endSpan(string(storage.ReasonSuperseded))
+	for _, it := range d.items {
+		u.abandon(it)
+	}
+	delete(u.due, d)
+	u.releaseLimit(d.limit)
 }
 
 // abandon ends an item that is no longer wanted. An item in flight ends with its call. The lock must be held.

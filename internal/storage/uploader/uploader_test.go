@@ -712,3 +712,80 @@ func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
 		expectCalls(t, b, "upload /1?")
 	})
 }
+
+func TestUploadFollowsAConnectionThatLeadsElsewhere(t *testing.T) {
+	unreachable := func(context.Context) (storage.Provider, error) {
+		return nil, &storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable}
+	}
+	for name, tc := range map[string]struct {
+		first, second func(*Connection, storage.Provider)
+		// complete says whether the render has ended before the connection changes.
+		complete bool
+		want     []string
+	}{
+		"that could not be opened": {
+			first: func(c *Connection, _ storage.Provider) { c.Open = unreachable }, complete: true, want: []string{"upload /1?"},
+		},
+		"that could not be opened, while the render goes on": {
+			first: func(c *Connection, _ storage.Provider) { c.Open = unreachable }, want: []string{"upload /1?"},
+		},
+		"that refused": {
+			first: func(c *Connection, _ storage.Provider) {
+				c.Open = func(context.Context) (storage.Provider, error) {
+					return nil, &storage.Error{Class: storage.Stop, Reason: storage.ReasonEndpointBlocked}
+				}
+			},
+			complete: true, want: []string{"upload /1?"},
+		},
+		"that has another folder now": {
+			first:  func(c *Connection, _ storage.Provider) { c.Open = unreachable },
+			second: func(c *Connection, _ storage.Provider) { c.Files[0].Path = "/other/1" }, complete: true, want: []string{"upload /other/1?"},
+		},
+		"that has taken the files":          {complete: true, want: []string{"upload /1"}},
+		"that is opened, and waits for all": {want: []string{"upload /1?"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u, changed := start(t, 4)
+				old, fresh := &fakeProvider{key: "old", limits: storage.Limits{Files: 9}}, &fakeProvider{key: "new", limits: storage.Limits{Files: 9}}
+				up := plan("card", old, "/1")
+				up.Complete = tc.complete
+				if tc.first != nil {
+					tc.first(&up.Connections[0], old)
+				}
+				u.Ensure(up)
+				synctest.Wait()
+				if diff := cmp.Diff([]types.NamespacedName{up.Job}, u.Jobs(types.NamespacedName{Namespace: up.Job.Namespace, Name: "dropbox"})); diff != "" {
+					t.Errorf("jobs (-want +got):\n%s", diff)
+				}
+				for range len(changed) {
+					<-changed
+				}
+				isDone := tc.complete && tc.first == nil
+				up = plan("card", fresh, "/1")
+				up.Connections[0].Version = "second"
+				if tc.second != nil {
+					tc.second(&up.Connections[0], fresh)
+				}
+				u.Ensure(up)
+				if !isDone {
+					<-changed
+				}
+				if r := result(t, u, up); !r.Done || r.Err != nil {
+					t.Errorf("got %+v", r)
+				}
+				if isDone {
+					expectCalls(t, old, tc.want...)
+				} else {
+					expectCalls(t, old)
+					expectCalls(t, fresh, tc.want...)
+				}
+				u.Forget(up.Job)
+				synctest.Wait()
+				if n := u.Len(); n != 0 {
+					t.Errorf("the engine remembers %d things", n)
+				}
+			})
+		})
+	}
+}
