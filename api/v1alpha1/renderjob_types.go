@@ -267,10 +267,12 @@ type OutputSpec struct {
 
 	// pdf options, for format pdf.
 	// +optional
+	// +nullable
 	PDF PDFOptions `json:"pdf,omitempty,omitzero"`
 
 	// video options, for formats mp4, webm and gif.
 	// +optional
+	// +nullable
 	Video VideoOptions `json:"video,omitempty,omitzero"`
 
 	// pages to render, numbered from 1. Defaults to every page of the template.
@@ -316,6 +318,7 @@ type RenderJobSpec struct {
 	// modifications is a flat JSON object: a value for each parameter, and the special keys canvasBackgroundColor,
 	// canvasBackgroundImage, `<id>.<style>`, `<id>.href` and `page2@<key>` for one page only.
 	// +optional
+	// +nullable
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Type=object
 	Modifications *apiextensionsv1.JSON `json:"modifications,omitempty"`

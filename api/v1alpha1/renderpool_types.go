@@ -61,22 +61,27 @@ type PodOverlay struct {
 	// labels of the pods, such as kueue.x-k8s.io/queue-name. Keys with another prefix than those of Kueue, Karpenter and the cluster
 	// autoscaler are refused.
 	// +optional
+	// +nullable
 	// +kubebuilder:validation:MaxProperties=32
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
 	// annotations of the pods; the same keys as for labels.
 	// +optional
+	// +nullable
 	// +kubebuilder:validation:MaxProperties=32
 	Annotations map[string]string `json:"annotations,omitempty"`
 
 	// resources of the renderer container. What is absent is as the manager's flags say. The browser gets 70 % of the memory limit, which must be
 	// at least 128Mi: with less, it renders no page.
 	// +optional
+	// +nullable
 	// +kubebuilder:validation:XValidation:rule="!has(self.limits) || !('memory' in self.limits) || quantity(string(self.limits['memory'])).compareTo(quantity('128Mi')) >= 0",message="limits.memory must be at least 128Mi: the browser renders no page with less"
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="claims are not possible: Platen gives render pods no resourceClaims"
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
 	// nodeSelector of the pods.
 	// +optional
+	// +nullable
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
@@ -88,6 +93,7 @@ type PodOverlay struct {
 
 	// affinity of the pods.
 	// +optional
+	// +nullable
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
 	// topologySpreadConstraints of the pods.
@@ -174,10 +180,12 @@ type RenderPoolSpec struct {
 
 	// podTemplate is what the pool chooses about its pods.
 	// +optional
+	// +nullable
 	PodTemplate PodOverlay `json:"podTemplate,omitempty,omitzero"`
 
 	// egress says which addresses pages may reach beside public ones.
 	// +optional
+	// +nullable
 	Egress PoolEgress `json:"egress,omitempty,omitzero"`
 }
 

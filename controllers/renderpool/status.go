@@ -149,6 +149,10 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	status.ObservedGeneration = &renderPool.Generation
 	status.Ready, status.Busy, status.Starting, status.Queued = count(counts.Ready), count(counts.Busy), count(counts.Starting), count(counts.Queued)
 	status.Selector = labels.SelectorFromSet(labels.Set(Selector)).String()
+	bounded := "" // says that a flag bounds minReady; the API server compares it with max only
+	if wanted := int(ptr.Deref(renderPool.Spec.MinReady, 0)); wanted > plan.settings.Max {
+		bounded = fmt.Sprintf("; spec.minReady: %d counts as %d, the manager's --max-pods-per-namespace; spec.max allows more", wanted, plan.settings.Max)
+	}
 	switch short := plan.settings.MinReady - counts.Ready - counts.Busy; {
 	case plan.err != nil:
 		outcome = plan.err
@@ -157,12 +161,13 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	case counts.Problem.Reason != "":
 		outcome = reconcile.Waiting(counts.Problem.Reason, 0, "%s", counts.Problem.Message)
 	case short > 0:
-		outcome = reconcile.Waiting(platenv1alpha1.StartingReason, 0, "fewer than minReady (%d) pods are ready", plan.settings.MinReady)
+		outcome = reconcile.Waiting(platenv1alpha1.StartingReason, 0, "fewer than minReady (%d) pods are ready%s", plan.settings.MinReady, bounded)
 	}
 	message := fmt.Sprintf("at most %d pods; they start when jobs need them", plan.settings.Max)
 	if plan.settings.Max == 1 {
 		message = "at most 1 pod, which starts when a job needs it"
 	}
+	message += bounded
 	reconcile.Conditions{List: &status.Conditions, Generation: renderPool.Generation, Now: now}.Summarize(outcome, platenv1alpha1.AvailableReason, message)
 	return outcome
 }

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/podspec"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/test/gitops"
@@ -96,6 +97,21 @@ func TestMessageOfAPoolThatWaitsForJobs(t *testing.T) {
 		_ = setStatus(own, pool.Status{}, plan{settings: pool.Settings{Max: most}}, metav1.Now())
 		if got := meta.FindStatusCondition(own.Status.Conditions, platenv1alpha1.ReadyCondition).Message; got != want {
 			t.Errorf("%d: %s", most, got)
+		}
+	}
+}
+
+// An autoscaler, kubectl scale, or a manifest without max may ask for more pods than the manager's flag allows.
+func TestPoolSaysThatAFlagBoundsMinReady(t *testing.T) {
+	renderPool := &platenv1alpha1.RenderPool{Spec: platenv1alpha1.RenderPoolSpec{MinReady: new(int32(50))}}
+	r := &Reconciler{
+		Defaults: pool.Settings{Max: 10}, PodConfig: func() podspec.Config { return podspec.Config{} }, SigningKeys: func() [][]byte { return [][]byte{[]byte("key")} },
+	}
+	for ready, want := range map[int]string{10: "at most 10 pods; they start when jobs need them", 9: "fewer than minReady (10) pods are ready"} {
+		_ = setStatus(renderPool, pool.Status{Ready: ready}, r.plan(renderPool), metav1.Now())
+		want += "; spec.minReady: 50 counts as 10, the manager's --max-pods-per-namespace; spec.max allows more"
+		if got := meta.FindStatusCondition(renderPool.Status.Conditions, platenv1alpha1.ReadyCondition); got == nil || got.Message != want {
+			t.Errorf("got %+v, want %q", got, want)
 		}
 	}
 }

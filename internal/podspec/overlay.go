@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -101,9 +102,32 @@ var restricted = func() policy.Evaluator {
 	return evaluator
 }()
 
+// checkResources reports amounts that the API server refuses in each pod. It refuses them only when there is a pod to create.
+func checkResources(resources corev1.ResourceRequirements) error {
+	for _, list := range []struct {
+		field string
+		of    corev1.ResourceList
+	}{{"limits", resources.Limits}, {"requests", resources.Requests}} { // a limit may have become the request
+		for _, name := range slices.Sorted(maps.Keys(list.of)) {
+			amount := list.of[name]
+			switch isNative := !strings.Contains(string(name), "/"); {
+			case amount.Sign() < 0:
+				return fmt.Errorf("resources.%s.%s: %s must not be negative", list.field, name, amount.String())
+			case isNative && name != corev1.ResourceCPU && name != corev1.ResourceMemory && name != corev1.ResourceEphemeralStorage &&
+				!strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix):
+				return fmt.Errorf("resources.%s.%s: a resource must be cpu, memory, ephemeral-storage, or one of a node's devices with a prefix, such as example.com/gpu", list.field, name)
+			}
+		}
+	}
+	return nil
+}
+
 // Check reports a pod that does not satisfy the Pod Security Standard "restricted".
 func Check(pod *corev1.Pod) error {
 	level := psaapi.LevelVersion{Level: psaapi.LevelRestricted, Version: psaapi.LatestVersion()}
+	if err := checkResources(pod.Spec.Containers[0].Resources); err != nil {
+		return err
+	}
 	for name, limit := range pod.Spec.Containers[0].Resources.Limits {
 		if request := pod.Spec.Containers[0].Resources.Requests[name]; request.Cmp(limit) > 0 {
 			return fmt.Errorf("resources.requests.%s: %s must be at most resources.limits.%s (%s)", name, request.String(), name, limit.String())

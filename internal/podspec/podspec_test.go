@@ -140,6 +140,33 @@ func TestResourcesOfAnOverlayMakeAValidPod(t *testing.T) {
 	}
 }
 
+// The API server would refuse them only once there is a job.
+func TestAmountsThatNoPodMayHave(t *testing.T) {
+	for name, c := range map[string]struct {
+		resources corev1.ResourceRequirements
+		want      string
+	}{
+		"negative request": {
+			corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("-1")}}, "resources.requests.memory: -1 must not be negative",
+		},
+		"negative limit": {
+			corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("-500m")}}, "resources.limits.cpu: -500m must not be negative",
+		},
+		"no resource": {
+			corev1.ResourceRequirements{Requests: corev1.ResourceList{"memmory": resource.MustParse("1Gi")}},
+			"resources.requests.memmory: a resource must be cpu, memory, ephemeral-storage, or one of a node's devices with a prefix, such as example.com/gpu",
+		},
+		"devices": {corev1.ResourceRequirements{Limits: corev1.ResourceList{"example.com/gpu": resource.MustParse("1"), "hugepages-2Mi": resource.MustParse("0")}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Check(Build(config(platenv1alpha1.PodOverlay{Resources: c.resources}), "marketing", "platen-render-1", key))
+			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
 func TestHashNamesWhatAPodIsMadeFrom(t *testing.T) {
 	one, other := config(platenv1alpha1.PodOverlay{}), config(platenv1alpha1.PodOverlay{})
 	other.Image = "renderer:2"

@@ -113,6 +113,7 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"pool, a network":           {"RenderPool", "podTemplate: {annotations: {k8s.v1.cni.cncf.io/networks: x}}", "an annotation with a prefix must be one of"},
 		"pool, a system's class":    {"RenderPool", "podTemplate: {priorityClassName: system-node-critical}", "must not be a class of the system"},
 		"pool, a field of the pod":  {"RenderPool", "podTemplate: {hostNetwork: true}", "field not declared in schema"},
+		"pool, claims":              {"RenderPool", "podTemplate: {resources: {claims: [{name: gpu}]}}", "spec.podTemplate.resources: Invalid value: claims are not possible"},
 		"pool, its containers":      {"RenderPool", "podTemplate: {containers: []}", "field not declared in schema"},
 		"pool, its service account": {"RenderPool", "podTemplate: {serviceAccountName: admin}", "field not declared in schema"},
 		"pool, another name":        {"RenderPool", "max: 2", "metadata.name must be default: a namespace has one RenderPool"},
@@ -366,5 +367,50 @@ func TestListsOfAJobHaveOneManager(t *testing.T) {
 		if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), ".spec.output."+list) {
 			t.Errorf("%s of another manager: %v, want a conflict", list, err)
 		}
+	}
+}
+
+// Of an object whose last field is taken away, server-side apply leaves null, as of one with nothing behind its name.
+func TestServerSideApplyEmptiesWhatItHasFilled(t *testing.T) {
+	for name, tc := range map[string]struct{ kind, first, second string }{
+		"modifications":                    {"RenderJob", job + "modifications: {headline: Hello}", job + "modifications: {}"},
+		"modifications without a value":    {"RenderJob", job + "modifications: {headline: Hello}", job + "modifications:"},
+		"modifications of an object":       {"RenderJob", job + "modifications: {order: {total: 5}}", job + "modifications: {order: {}}"},
+		"modifications that never had any": {"RenderJob", job + "modifications:", job + "modifications: {}"},
+		"options of a document":            {"RenderJob", job + "output: {format: pdf, pdf: {dpi: 300}}", job + "output: {format: pdf, pdf: {}}"},
+		"options of a film":                {"RenderJob", job + "output: {format: gif, video: {fps: 10}}", job + "output: {format: gif, video: {}}"},
+		"dynamic URLs":                     {"RenderTemplate", template + "dynamicURLs: {policy: Enabled}", template + "dynamicURLs: {}"},
+		"pods":                             {"RenderPool", "podTemplate: {hostUsers: false}", "podTemplate: {}"},
+		"labels and selectors of pods": {
+			"RenderPool", "podTemplate: {labels: {team: a}, annotations: {team: a}, nodeSelector: {disk: ssd}}", "podTemplate: {labels: {}, annotations: {}, nodeSelector: {}}",
+		},
+		"resources and affinity of pods": {
+			"RenderPool", "podTemplate: {resources: {limits: {cpu: 1}}, affinity: {nodeAffinity: {}}}", "podTemplate: {resources: {}, affinity: {}}",
+		},
+		"egress": {"RenderPool", "egress: {allow: [10.0.0.0/8]}", "egress: {}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := func(spec string) *unstructured.Unstructured { return parse(t, manifest(t, tc.kind, spec)) }
+			t.Cleanup(func() {
+				if err := api.Delete(context.WithoutCancel(t.Context()), object(tc.first)); err != nil {
+					t.Error(err)
+				}
+			})
+			for _, spec := range []string{tc.first, tc.second, tc.second, tc.first} {
+				if err := api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object(spec)), client.FieldOwner("test")); err != nil {
+					t.Fatalf("%s: %v", spec, err)
+				}
+				if err := api.List(t.Context(), lists()[tc.kind]); err != nil {
+					t.Errorf("%s cannot be read: %v", spec, err)
+				}
+			}
+		})
+	}
+}
+
+// lists has an empty list of each kind.
+func lists() map[string]client.ObjectList {
+	return map[string]client.ObjectList{
+		"RenderJob": &platenv1alpha1.RenderJobList{}, "RenderTemplate": &platenv1alpha1.RenderTemplateList{}, "RenderPool": &platenv1alpha1.RenderPoolList{},
 	}
 }
