@@ -172,6 +172,9 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	case string(platenv1alpha1.FormatMP4), string(platenv1alpha1.FormatWebM), string(platenv1alpha1.FormatGIF):
 		s.Output.Quality = cmp.Or(s.Output.Quality, int32(r.VideoOptions.Quality), int32(r.Response.VideoOptions.Quality))
 		s.Output.Video = videoSpec(r.VideoOptions, r.Response.VideoOptions)
+		if s.Output.Format != platenv1alpha1.FormatGIF && ptr.Deref(s.Output.Video.Loop, false) {
+			s.Output.Video.Loop = nil // limitations says so, and the job would say it again
+		}
 	default:
 		sizes := map[string]bool{}
 		for _, extra := range r.Response.ExtraSizes {

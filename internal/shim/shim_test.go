@@ -952,7 +952,7 @@ func TestRequestsOfClients(t *testing.T) {
 			body: `{"templateId":25,"response":{"format":"webm"},"videoOptions":{"fps":30,"quality":80,"trimStart":0,"trimEnd":20,"duration":8,"muted":true,"loop":true,
 				"subtitleSource":"https://x/s.srt","subtitleColor":"#fff","combinePages":true,"pageTransition":"fade","pageTransitionDuration":0.5}}`,
 			want: platenv1alpha1.OutputSpec{Format: "webm", Quality: 80, Video: platenv1alpha1.VideoOptions{
-				FPS: 30, Duration: "8", TrimStart: "0", TrimEnd: "20", Loop: new(true), CombinePages: new(true), PageTransition: "fade", PageTransitionDuration: "0.5",
+				FPS: 30, Duration: "8", TrimStart: "0", TrimEnd: "20", CombinePages: new(true), PageTransition: "fade", PageTransitionDuration: "0.5",
 			}},
 			warnings: []string{
 				"Field 'videoOptions.subtitleColor' is not supported and was ignored", "Field 'videoOptions.subtitleSource' is not supported and was ignored",

@@ -106,7 +106,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
-	task.Warnings = slices.Concat(idleOptions(task), beyond(job, template), emptyPages(task, template))
+	task.Warnings = slices.Concat(idleOptions(task, job.Spec.Output), beyond(job, template), emptyPages(task, template))
 	for _, u := range unusedFields(len(template.Spec.Pages), html)(task.Modifications, given) {
 		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), Details: u.Hint})
 	}
@@ -247,13 +247,19 @@ func pagesOf(ctx context.Context, task render.Task, namespace string, template *
 
 // idleOptions warns of options that change nothing in the task's format. The API server cannot refuse them: it does not know a default from the
 // same value given.
-func idleOptions(task render.Task) (warnings []render.Warning) {
+func idleOptions(task render.Task, output platenv1alpha1.OutputSpec) (warnings []render.Warning) {
 	if title, details := IdleQuality(task.Format, task.Quality); title != "" {
 		warnings = append(warnings, render.Warning{Title: "spec.output.quality: " + title, Details: details})
 	}
 	if task.Scale != 1 && task.Format == "pdf" {
 		warnings = append(warnings, render.Warning{
 			Title: fmt.Sprintf("spec.output.scale: %g changes nothing in pdf files", task.Scale), Details: "it needs another format; spec.output.pdf.dpi changes the size of a document",
+		})
+	}
+	if task.Filmed() && task.Format != "gif" && ptr.Deref(output.Video.Loop, false) {
+		warnings = append(warnings, render.Warning{
+			Title:   fmt.Sprintf("spec.output.video.loop: true changes nothing in %s files", task.Format),
+			Details: "only a gif says whether it repeats; a player decides for " + string(task.Format),
 		})
 	}
 	return warnings

@@ -569,6 +569,9 @@ func TestBuildWarnsOfOptionsThatChangeNothing(t *testing.T) {
 		{platenv1alpha1.OutputSpec{Format: "pdf", Scale: "1.0"}, nil},
 		{platenv1alpha1.OutputSpec{Format: "webp", Quality: 20}, nil},
 		{platenv1alpha1.OutputSpec{Format: "mp4", Quality: 20, Scale: "2"}, nil},
+		{platenv1alpha1.OutputSpec{Format: "mp4", Video: platenv1alpha1.VideoOptions{Loop: new(true)}}, []string{"spec.output.video.loop: true changes nothing in mp4 files"}},
+		{platenv1alpha1.OutputSpec{Format: "webm", Video: platenv1alpha1.VideoOptions{Loop: new(false)}}, nil},
+		{platenv1alpha1.OutputSpec{Format: "gif", Video: platenv1alpha1.VideoOptions{Loop: new(true)}}, nil},
 	} {
 		t.Run(fmt.Sprintf("%s %d %s", c.output.Format, c.output.Quality, c.output.Scale), func(t *testing.T) {
 			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Output = c.output })
