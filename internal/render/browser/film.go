@@ -184,6 +184,7 @@ func (f *filming) filmPage(ctx context.Context, p render.Page) (report, error) {
 		return s.report, err
 	}
 	s.report.varies = f.varies(parent, s.tab, p)
+	s.tab.tell(parent, &s.report)
 	return s.report, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -464,6 +465,29 @@ func TestAFilmThatTakesTooLongSaysHowFarItHasCome(t *testing.T) {
 }
 
 // Options at their limits give whole files.
+// What a page does while it is filmed is warned of, as what it does before.
+func TestWhatHappensInAFilmIsWarnedOf(t *testing.T) {
+	b := start(t)
+	for name, c := range map[string]struct{ script, want string }{
+		"a script's error":   {`throw new Error('boom')`, "Script error: Uncaught Error: boom"},
+		"a rejected promise": {`Promise.reject(new Error('boom'))`, "Script error: Error: boom"},
+		"the console":        {`console.error('boom')`, "Console error: boom"},
+		"a picture":          {`document.body.append(Object.assign(new Image(), { src: 'https://page.invalid/x.png' }))`, "Could not load https://page.invalid/x.png"},
+		"another page":       {`location.href = 'https://page.invalid/'`, "The page was to be left for https://page.invalid/"},
+		"a form":             {`document.forms[0].submit()`, "The page was to be left for https://page.invalid/form?"},
+		"nothing":            {`1`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := film("mp4", `<form action="https://page.invalid/form"></form><script>setTimeout(() => { `+c.script+` }, 300)</script>`)
+			document.Video.Seconds = 0.8
+			_, warnings := run(t, b, document)
+			if got := titlesOf(warnings); c.want == "" && len(got) != 0 || c.want != "" && !slices.Equal(got, []string{c.want}) {
+				t.Errorf("warnings %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestFilmsAtTheLimits(t *testing.T) {
 	b := start(t)
 	for name, c := range map[string]struct {

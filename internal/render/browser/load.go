@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ type report struct {
 	NoStyles map[string]string `json:"noStyles"`
 	// Moving is true for a page with pictures that move.
 	Moving bool `json:"moving"`
+	// Adrift are the addresses of pictures of styles that a film cannot begin, and that move if their names say what they are.
+	Adrift []string `json:"adrift"`
 	// Looping is true for a page whose scripts run in loops that may end: it has not said that it is ready.
 	Looping bool `json:"looping"`
 	// varies is true if the page may look different another time. The page does not report it.
@@ -284,6 +287,20 @@ func (t *tab) foresee(ctx context.Context, r *report) error {
 		})
 	}
 	return err
+}
+
+// tell adds the warnings of what has happened since a page was ready: a script of a film may fail, or load what is not there.
+func (t *tab) tell(ctx context.Context, r *report) {
+	// A page may have replaced what the script needs, and the film is there already.
+	text, err := evaluate[string](ctx, t, "try { JSON.stringify({ warnings: window[Symbol.for('platen.warnings')] }) } catch { '' }")
+	if err != nil {
+		return
+	}
+	for _, w := range readReport(text).Warnings {
+		if !slices.Contains(r.Warnings, w) {
+			r.Warnings = append(r.Warnings, w)
+		}
+	}
 }
 
 // The bounds of what a page reports: it may say anything, because its own scripts can reach the renderer's.

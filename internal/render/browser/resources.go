@@ -53,9 +53,9 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 			if strings.HasPrefix(resource.URL, "data:") {
 				continue // the page's own script sees what it is
 			}
-			drawing := resource.MimeType == "image/svg+xml"
+			drawing, unsure := resource.MimeType == "image/svg+xml", slices.Contains(r.Adrift, resource.URL)
 			if resource.Type != network.ResourceTypeImage || resource.Failed || resource.ContentSize > maxLoadedSize || read == maxLoaded ||
-				!drawing && (named.MatchString(resource.URL) || resource.MimeType != "image/gif" && resource.MimeType != "image/webp" && resource.MimeType != "image/avif") {
+				!drawing && (named.MatchString(resource.URL) && !unsure || resource.MimeType != "image/gif" && resource.MimeType != "image/webp" && resource.MimeType != "image/avif") {
 				continue
 			}
 			read++
@@ -69,11 +69,14 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 					Title:   "An SVG picture moves by a clock of its own",
 					Details: bounded("two renders show it at different times; put the svg element into the page instead: "+resource.URL, maxDetails),
 				})
-			case !drawing && animates(content.Content):
+			case !drawing && !animates(content.Content):
+				r.Adrift = slices.DeleteFunc(r.Adrift, func(url string) bool { return url == resource.URL })
+			case !drawing && !unsure:
 				moving = append(moving, resource.URL)
 			}
 		}
 	}
+	r.adrift(r.Adrift)
 	if len(moving) == 0 {
 		return nil
 	}
@@ -84,13 +87,18 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 	r.Moving = true
 	// A page may have replaced what the function needs.
 	adrift, err := evaluate[[]string](ctx, t, fmt.Sprintf("(async () => { try { return await window[Symbol.for('platen.rewind')](%s) } catch {} })()", list))
-	for _, url := range adrift[:min(len(adrift), maxLoaded)] {
+	r.adrift(adrift)
+	return err
+}
+
+// adrift adds warnings of pictures of styles that move.
+func (r *report) adrift(urls []string) {
+	for _, url := range urls[:min(len(urls), maxLoaded)] {
 		r.Warnings = append(r.Warnings, render.Warning{
 			Title:   "A picture of a style moves by a clock of its own",
 			Details: bounded("put it into an img, or into the style as a data: URL: "+url, maxDetails),
 		})
 	}
-	return err
 }
 
 // missing adds a warning that something could not be loaded, unless there is one.

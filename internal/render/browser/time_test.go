@@ -694,12 +694,16 @@ func TestPicturesFromTheNetworkThatMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const still = "GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;"
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>`
 		switch r.URL.Path {
-		case "/moves":
+		case "/moves", "/moves.webp":
 			w.Header().Set("Content-Type", "image/gif")
 			body = string(moving)
+		case "/stands.webp", "/stands.gif":
+			w.Header().Set("Content-Type", "image/gif")
+			body = still
 		case "/turns":
 			w.Header().Set("Content-Type", "image/svg+xml")
 			body = strings.Replace(body, "/>", `><animate attributeName="width" to="1" dur="1s"/></rect>`, 1)
@@ -727,8 +731,10 @@ func TestPicturesFromTheNetworkThatMove(t *testing.T) {
 			t.Errorf("frame %d is %v, want %v; warnings %v", i, frame.At(100, 50), want, warnings)
 		}
 	}
-	if _, warnings := run(t, b, task("png", `<p style="background:url(`+server.URL+`/moves)">x`)); len(warnings) != 1 || warnings[0].Title != "A picture of a style moves by a clock of its own" {
-		t.Errorf("in a style: warnings %v", warnings)
+	for path, want := range map[string]int{"/moves": 1, "/moves.webp": 1, "/stands.webp": 0, "/stands.gif": 0} {
+		if _, warnings := run(t, b, task("png", `<p style="background:url(`+server.URL+path+`)">x`)); len(warnings) != want || want == 1 && warnings[0].Title != "A picture of a style moves by a clock of its own" {
+			t.Errorf("%s in a style: warnings %v", path, warnings)
+		}
 	}
 }
 

@@ -550,7 +550,7 @@
   const sources = find('img, input, image, object, embed, video').map((element) => element.currentSrc || element.src || element.data || element.poster || element.href?.baseVal || '');
   const known = (url) => moves.test(url) || fresh.has(url);
   if (moving || [...behind.keys(), ...sources].some(known) || frames(document).length > 0) await rewind(document, known);
-  for (const url of adrift) warn('A picture of a style moves by a clock of its own', `put it into an img, or into the style as a data: URL: ${url.slice(0, 200)}`);
+  const named = [...adrift]; // by their names they may move; the renderer knows whether they do
   Object.defineProperty(window, Symbol.for('platen.again'), { value: () => {
     const views = [document, ...frames(document)].map(({ defaultView }) => defaultView);
     if (film) for (const view of views) view[Symbol.for('platen.images')]?.begin();
@@ -563,5 +563,5 @@
   const unused = own('unused') ?? [];
   const noStyles = Object.fromEntries(styles.filter((name) => own('isStyle')?.(name) === false).map((name) => [name, own('meantStyle')(name)]));
   const looping = !says && (still?.loops().size ?? 0) > 0;
-  return JSON.stringify({ noStyles, looping, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
+  return JSON.stringify({ noStyles, looping, adrift: named, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
 })
