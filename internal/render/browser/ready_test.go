@@ -471,6 +471,54 @@ func TestBrokenPicturesInThePageAreNamed(t *testing.T) {
 }
 
 // The browser shows what is there of a picture that ends early, and says nothing.
+// The browser loads no file for a picture, whatever an SVG file names.
+func TestFilesThatSVGPicturesNameAreNamed(t *testing.T) {
+	const (
+		head, title = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="90" height="50">`, "An SVG picture is shown without a file that it names: "
+		gif         = `data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=`
+	)
+	drawings := map[string]struct{ drawing, file string }{
+		"/image":      {head + `<image width="9" xlink:href="logo.png"/></svg>`, "logo.png"},
+		"/use":        {head + `<use href='icons.svg#a'/></svg>`, "icons.svg#a"},
+		"/html":       {head + `<foreignObject><img xmlns="http://www.w3.org/1999/xhtml" alt="" src="https://page.invalid/x.png"/></foreignObject></svg>`, "https://page.invalid/x.png"},
+		"/import":     {head + `<style>@import url("https://page.invalid/font.css");</style></svg>`, "https://page.invalid/font.css"},
+		"/import2":    {head + `<style>@import 'font.css';</style></svg>`, "font.css"},
+		"/font":       {head + `<style>@font-face { font-family: X; src: url(https://page.invalid/x.woff2) }</style></svg>`, "https://page.invalid/x.woff2"},
+		"/style":      {head + `<rect style="fill: url(&quot;other.svg#g&quot;)"/></svg>`, "other.svg#g"},
+		"/sheet":      {`<?xml-stylesheet type="text/css" href="style.css"?>` + head + `</svg>`, "style.css"},
+		"/all inside": {head + `<!-- <image href="x.png"/> --><linearGradient id="g"/><a href="https://example.com/"><rect style="fill: url(&quot;#g&quot;)"/></a><use xlink:href="#g"/><image href="` + gif + `"/></svg>`, ""},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "image/svg+xml")
+		_, _ = io.WriteString(w, drawings[r.URL.Path].drawing)
+	}))
+	t.Cleanup(server.Close)
+	b := startBehind(t, loopback, 0)
+	for path, c := range drawings {
+		for place, html := range map[string]string{
+			"a server": `<img src="` + server.URL + strings.ReplaceAll(path, " ", "%20") + `">`,
+			"a style":  `<p style="background:url(` + server.URL + strings.ReplaceAll(path, " ", "%20") + `)">x</p>`,
+			"data":     `<img src="data:image/svg+xml;base64,` + base64.StdEncoding.EncodeToString([]byte(c.drawing)) + `">`,
+			"a blob":   "<img id=i><script>i.src = URL.createObjectURL(new Blob([`" + c.drawing + "`], { type: 'image/svg+xml' }))</script>",
+		} {
+			_, warnings := run(t, b, task("png", "<!doctype html>"+html))
+			if got := titlesOf(warnings); c.file == "" && len(got) != 0 || c.file != "" && !slices.Equal(got, []string{title + c.file}) {
+				t.Errorf("%s, %s: warnings %v, want %q", place, path, warnings, c.file)
+			}
+		}
+	}
+}
+
+func TestCanvasesThatAreTooLargeAreNamed(t *testing.T) {
+	b := start(t)
+	for size, want := range map[string]int{"width=65536 height=1": 1, "width=1 height=65536": 1, "width=20000 height=20000": 1, "width=65535 height=9": 0, "width=9 height=65535": 0} {
+		_, warnings := run(t, b, task("png", `<canvas id=c style="width:9px;height:9px" `+size+`></canvas><script>c.getContext('2d').fillRect(0, 0, 9, 9)</script>`))
+		if len(warnings) != want || want == 1 && !strings.HasPrefix(warnings[0].Title, "A canvas is too large: ") {
+			t.Errorf("%s: warnings %v", size, warnings)
+		}
+	}
+}
+
 func TestPicturesThatEndEarlyAreNamed(t *testing.T) {
 	b := start(t)
 	img := image.NewRGBA(image.Rect(0, 0, 60, 60))

@@ -29,12 +29,16 @@ const (
 var (
 	// svgMoves matches what lets an SVG file move.
 	svgMoves = regexp.MustCompile(`<(animate\w*|set)[\s/>]|@keyframes`)
+	// svgComment matches what an SVG file has for nobody, and svgNames the address of a file in it, in one of its groups.
+	svgComment = regexp.MustCompile(`(?s)<!--.*?-->`)
+	svgNames   = regexp.MustCompile(`(?is)<(?:\w+:)?(?:image|use|feImage|img|link)\s(?:[^>]*?\s)?(?:xlink:href|href|src)\s*=\s*(?:"([^"]*)|'([^']*))|` +
+		`url\((?:["'\s]|&(?:quot|apos|#3[49]);)*([^"'\s)&]*)|@import\s*(?:"([^"]*)|'([^']*))|<\?xml-stylesheet\s[^>]*?href\s*=\s*["']([^"']*)`)
 	// named matches the addresses of pictures that the page's own script takes for moving ones.
 	named = regexp.MustCompile(`(?i)\.(gif|webp|apng|avif)\b|^blob:`)
 )
 
 // examine reads what a page has loaded from the network, which the page itself does not learn. It warns of frames and styles that could not be loaded,
-// and of SVG files that move, and makes the page begin other pictures that move when a film begins.
+// and of SVG files that move or name others, and makes the page begin other pictures that move when a film begins.
 func (t *tab) examine(ctx context.Context, r *report) error {
 	loaded, err := devtools.Call(ctx, t.session, page.GetResourceTree, cdp.Empty{})
 	if err != nil {
@@ -50,10 +54,11 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 			if resource.Failed && resource.Type == network.ResourceTypeStylesheet {
 				r.missing(resource.URL)
 			}
-			if strings.HasPrefix(resource.URL, "data:") {
+			drawing := resource.MimeType == "image/svg+xml"
+			if strings.HasPrefix(resource.URL, "data:") || drawing && strings.HasPrefix(resource.URL, "blob:") {
 				continue // the page's own script sees what it is
 			}
-			drawing, unsure := resource.MimeType == "image/svg+xml", slices.Contains(r.Adrift, resource.URL)
+			unsure := slices.Contains(r.Adrift, resource.URL)
 			if resource.Type != network.ResourceTypeImage || resource.Failed || resource.ContentSize > maxLoadedSize || read == maxLoaded ||
 				!drawing && (named.MatchString(resource.URL) && !unsure || resource.MimeType != "image/gif" && resource.MimeType != "image/webp" && resource.MimeType != "image/avif") {
 				continue
@@ -62,6 +67,12 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 			content, err := devtools.Call(ctx, t.session, page.GetResourceContent, page.GetResourceContentParams{FrameID: frames[0].Frame.ID, URL: resource.URL})
 			if err != nil {
 				continue // the browser has thrown it away
+			}
+			if outer := fileOf(content.Content); drawing && outer != "" {
+				r.Warnings = append(r.Warnings, render.Warning{
+					Title:   bounded("An SVG picture is shown without a file that it names: "+outer, maxTitle),
+					Details: bounded("the browser loads no files for a picture; name them by data: URLs, or put the svg element into the page: "+resource.URL, maxDetails),
+				})
 			}
 			switch {
 			case drawing && svgMoves.Match(content.Content):
@@ -107,6 +118,17 @@ func (r *report) missing(url string) {
 	if !slices.ContainsFunc(r.Warnings, func(w render.Warning) bool { return strings.HasPrefix(w.Title, title) }) {
 		r.Warnings = append(r.Warnings, render.Warning{Title: title})
 	}
+}
+
+// fileOf returns the first address of a file that an SVG picture names, for which nothing is loaded; "" if there is none.
+func fileOf(svg []byte) string {
+	for _, m := range svgNames.FindAllSubmatch(svgComment.ReplaceAll(svg, nil), -1) {
+		address := strings.TrimSpace(string(bytes.Join(m[1:], nil)))
+		if address != "" && address[0] != '#' && !strings.HasPrefix(strings.ToLower(address), "data:") {
+			return address
+		}
+	}
+	return ""
 }
 
 // animates reports whether a GIF, WebP or AVIF has several pictures.

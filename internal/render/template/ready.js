@@ -215,13 +215,15 @@
     }
   };
   for (const page of [document, ...frames(document)]) readPage(page);
-  // The SVG pictures of data: URLs → their text.
+  // The SVG pictures of data: and blob: URLs → their text.
   const drawings = new Map();
+  const madeAt = (url) => [document, ...frames(document)].map(({ defaultView }) => defaultView[Symbol.for('platen.blobs')]?.get(url)).find((blob) => /^image\/svg\+xml/i.test(blob?.type));
   for (const url of new Set([...find('img, input').map((element) => element.currentSrc || element.src || ''), ...find('image').map((element) => element.href.baseVal), ...behind.keys()])) {
     const [, coding, data] = url.match(/^data:image\/svg\+xml([^,]*),(.*)$/is) ?? [];
-    if (data === undefined) continue;
+    const made = madeAt(url);
+    if (data === undefined && !made) continue;
     try {
-      const bytes = /;base64/i.test(coding) ? Uint8Array.from(atob(decodeURIComponent(data)), (letter) => letter.charCodeAt(0)) : undefined;
+      const bytes = made ? new Uint8Array(await new Response(made).arrayBuffer()) : /;base64/i.test(coding) ? Uint8Array.from(atob(decodeURIComponent(data)), (letter) => letter.charCodeAt(0)) : undefined;
       drawings.set(url, bytes ? new TextDecoder().decode(bytes) : decodeURIComponent(data));
     } catch {
       continue; // it is told that the picture is damaged
@@ -419,10 +421,16 @@
 
   // The browser shows an SVG that moves, in a picture, by a clock that nobody can set.
   page = document;
+  // Nothing is loaded for a picture. fileOf returns the first address of a file that an SVG picture names; undefined if there is none.
+  const alone = 'the browser loads no files for a picture; name them by data: URLs, or put the svg element into the page';
+  const names = /<(?:\w+:)?(?:image|use|feImage|img|link)\s(?:[^>]*?\s)?(?:xlink:href|href|src)\s*=\s*(?:"([^"]*)|'([^']*))|url\((?:["'\s]|&(?:quot|apos|#3[49]);)*([^"'\s)&]*)|@import\s*(?:"([^"]*)|'([^']*))|<\?xml-stylesheet\s[^>]*?href\s*=\s*["']([^"']*)/gi;
+  const fileOf = (source) => [...source.replace(/<!--[^]*?-->/g, '').matchAll(names)].map(([, ...parts]) => parts.join('').trim()).find((address) => !/^(#|data:|$)/i.test(address));
   for (const [url, source] of drawings) {
     if (/<(animate\w*|set)[\s/>]|@keyframes/i.test(source)) {
       warn('An SVG picture moves by a clock of its own', `two renders show it at different times; put the svg element into the page instead: ${url.slice(0, 120)}`);
     }
+    const outer = fileOf(source);
+    if (outer !== undefined) warn(`An SVG picture is shown without a file that it names: ${outer.slice(0, 200)}`, `${alone}: ${url.slice(0, 120)}`);
     // It has installed fonts, and those that it brings itself.
     const brought = new Set([...source.matchAll(/@font-face[^}]*?font-family\s*:\s*([^;}]*)/gi)].map(([, name]) => bare(name).trim().toLowerCase()));
     const drawing = new DOMParser().parseFromString(source, 'image/svg+xml');
@@ -467,6 +475,11 @@
   // The browser draws a circle that turns over a video that looks for its picture.
   if (film && find('video[controls]').length > 0) {
     warn('Controls move by a clock of their own in a film', 'the browser draws a circle over a video that looks for its picture; leave the attribute controls out');
+  }
+
+  for (const { width, height } of find('canvas')) {
+    if (Math.max(width, height) <= 0xffff && width * height <= 0x10000000) continue;
+    warn(`A canvas is too large: ${width}x${height}`, 'the browser shows none with more than 65535 pixels in a row or a column, or with more than 268 million pixels');
   }
 
   // There is nothing in this browser that shows a PDF.

@@ -469,10 +469,10 @@
     const [, time = ''] = url.slice(url.lastIndexOf('#')).match(/^#(?:.*&)?t=(?:npt:)?([\d.:]+)/) ?? [];
     return Math.min(moved.get(element) ?? time.split(':').reduce((sum, part) => sum * 60 + Number(part), 0), element.duration || Infinity);
   };
-  // The controls of what loads have a circle that turns by a clock of its own, also afterwards. New ones do not. renew gives an element new ones, once.
+  // The controls of what loads have a circle that turns by a clock of its own, also when it has loaded or cannot be. New ones do not. renew gives an element new ones, once.
   const renewed = new WeakSet();
   const renew = (element) => {
-    if (renewed.has(element) || !element.controls || element.readyState < element.HAVE_CURRENT_DATA) return;
+    if (renewed.has(element) || !element.controls || element.readyState < element.HAVE_CURRENT_DATA && element.networkState !== element.NETWORK_NO_SOURCE) return;
     renewed.add(element);
     element.controls = false;
     element.getBoundingClientRect();
