@@ -509,6 +509,24 @@ func TestFilesThatSVGPicturesNameAreNamed(t *testing.T) {
 	}
 }
 
+// A source for other browsers, or for other windows, is none that is missing.
+func TestSourcesThatAreNotTriedAreNotNamed(t *testing.T) {
+	b := start(t)
+	url := video(t)
+	for html, want := range map[string]string{
+		`<source src="data:video/quicktime,x" type='video/quicktime; codecs="hvc1"'><source src="` + url + `" type="video/webm">`: "",
+		`<source src="data:video/webm,x" media="(max-width:100px)"><source src="` + url + `">`:                                    "",
+		`<source src="data:video/webm,x" type="video/webm"><source src="` + url + `">`:                                            "Could not load data:video/webm,x",
+		`<source src="data:video/quicktime,x" type="video/quicktime">`:                                                            "Could not load data:video/quicktime,x",
+		`<source src="` + url + `"><source src="data:video/quicktime,x" type="video/quicktime">`:                                  "",
+	} {
+		_, warnings := run(t, b, task("png", "<video muted autoplay>"+html+"</video>"))
+		if got := titlesOf(warnings); want == "" && len(got) != 0 || want != "" && !slices.Equal(got, []string{want}) {
+			t.Errorf("%.150s: warnings %q, want %q", html, got, want)
+		}
+	}
+}
+
 func TestCanvasesThatAreTooLargeAreNamed(t *testing.T) {
 	b := start(t)
 	for size, want := range map[string]int{"width=65536 height=1": 1, "width=1 height=65536": 1, "width=20000 height=20000": 1, "width=65535 height=9": 0, "width=9 height=65535": 0} {

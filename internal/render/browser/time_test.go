@@ -492,10 +492,11 @@ func TestVideosFollowTheFilm(t *testing.T) {
 			element("", "let heard = ''; for (const name of ['play', 'playing', 'pause', 'ended']) v.addEventListener(name, () => { heard += name; if (heard === 'playplayingpauseended') v.style.opacity = 0.02 }); v.play()"),
 			[4]color.RGBA{red, green, blue, {255, 255, 255, 255}},
 		},
-		"begins later":             {strings.Replace(element("autoplay", ""), `"></video>`, `#t=0.2"></video>`, 1), [4]color.RGBA{green, blue, blue, blue}},
-		"is moved before it plays": {element("", "v.currentTime = 0.2; v.play()"), [4]color.RGBA{green, blue, blue, blue}},
-		"is moved once it plays":   {element("autoplay loop", "v.addEventListener('playing', () => { v.currentTime = 0.4 }, { once: true })"), [4]color.RGBA{blue, red, green, blue}},
-		"a script hears that":      {element("autoplay", "v.onended = () => { v.currentTime = 0; v.play() }"), [4]color.RGBA{red, green, blue, red}},
+		"begins later":                      {strings.Replace(element("autoplay", ""), `"></video>`, `#t=0.2"></video>`, 1), [4]color.RGBA{green, blue, blue, blue}},
+		"is moved before it plays":          {element("", "v.currentTime = 0.2; v.play()"), [4]color.RGBA{green, blue, blue, blue}},
+		"is moved once it plays":            {element("autoplay loop", "v.addEventListener('playing', () => { v.currentTime = 0.4 }, { once: true })"), [4]color.RGBA{blue, red, green, blue}},
+		"a script moves it with each frame": {element("", "const go = (t) => { v.currentTime = Math.max(0, t) / 1000 % 0.6; requestAnimationFrame(go) }; requestAnimationFrame(go)"), [4]color.RGBA{red, green, blue, red}},
+		"a script hears that":               {element("autoplay", "v.onended = () => { v.currentTime = 0; v.play() }"), [4]color.RGBA{red, green, blue, red}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outputs, _ := run(t, b, task("png", c.html))
@@ -512,6 +513,40 @@ func TestVideosFollowTheFilm(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Several videos that play stand at their first pictures in a still, in each render. The compositor may still have later ones on their way.
+func TestVideosStandAtTheirFirstPictures(t *testing.T) {
+	b := start(t)
+	path := filepath.Join(t.TempDir(), "count.webm")
+	output(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=red:s=20x10:d=0.04:r=25,format=yuv420p[a];color=c=blue:s=20x10:d=2:r=25,format=yuv420p[b];[a][b]concat=n=2", "-c:v", "libvpx-vp9", path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := `<video autoplay loop muted width=50 height=100 style="object-fit:fill" src="data:video/webm;base64,` + base64.StdEncoding.EncodeToString(data) + `"></video>`
+	for range 5 {
+		outputs, warnings := run(t, b, task("png", `<!doctype html><body style="margin:0;display:flex">`+strings.Repeat(one, 4)))
+		img, _ := decode(t, outputs[0].Data)
+		if got := width(img, 50, color.RGBA{255, 0, 0, 255}); got != 200 || len(warnings) != 0 {
+			t.Errorf("%d of 200 pixels are of first pictures; warnings %v", got, warnings)
+		}
+	}
+}
+
+// A script that takes pictures of a video one after the other is waited for.
+func TestAScriptMovesAVideo(t *testing.T) {
+	b := start(t)
+	html := `<!doctype html><body style="margin:0"><video id=v width=100 height=100 style="object-fit:fill" muted src="` + video(t) + `"></video><canvas id=c width=100 height=100></canvas><script>
+		const places = [0.05, 0.25, 0.45, 0.25]; const next = () => { v.currentTime = places.shift() }; v.onloadeddata = next;
+		v.onseeked = () => { c.getContext('2d').drawImage(v, 0, 0, 100, 100); if (places.length > 0) next() }</script>`
+	for range 3 {
+		outputs, warnings := run(t, b, task("png", html))
+		img, _ := decode(t, outputs[0].Data)
+		if got := width(img, 50, color.RGBA{0, 255, 0, 255}); got != 200 || len(warnings) != 0 {
+			t.Errorf("%d of 200 pixels are of the last place; warnings %v", got, warnings)
+		}
 	}
 }
 

@@ -188,13 +188,21 @@
     consoleError(...args);
   };
   addEventListener('unhandledrejection', (event) => warn(`Script error: ${event.reason}`));
+  // isPassedOver reports whether a source is one of those that the browser does not try, because one of those after it is for this browser.
+  const isPassedOver = (source) => {
+    const { parentElement: player } = source;
+    if (source.localName !== 'source' || !(player instanceof HTMLMediaElement)) return false;
+    const suits = ({ type, media }) => (type === '' || player.canPlayType(type) !== '') && (media === '' || matchMedia(media).matches);
+    const all = [...player.querySelectorAll('source')];
+    return !suits(source) && all.slice(all.indexOf(source) + 1).some(suits);
+  };
   addEventListener('error', (event) => {
     const { src, href, data } = event.target;
     const url = src || (href?.baseVal ?? href) || data;
     // What an observer has not told yet, it tells with the next frame.
     if (event.target === window && /^ResizeObserver loop/.test(event.message)) return;
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
-    else if (url) warn(`Could not load ${String(url).slice(0, 300)}`);
+    else if (url && !isPassedOver(event.target)) warn(`Could not load ${String(url).slice(0, 300)}`);
   }, true);
 
   // lookup finds a value: "item.field" looks into the innermost scope that has "item", then into the modifications.

@@ -257,7 +257,8 @@
   const maxUnseen = 50; // frames; a video that the browser does not tell of by then never will be told of
   const unseen = new Map(); // videos whose picture the compositor does not have yet → how often that was asked
   const untold = new WeakSet();
-  const { paused, currentTime: position, seeking: { get: seeking } } = Object.getOwnPropertyDescriptors(media);
+  const { paused, currentTime: position, seeking: seekingOf } = Object.getOwnPropertyDescriptors(media);
+  const { get: seeking } = seekingOf;
   const tellOf = async (element, ...names) => {
     await null; // after what has caused it
     for (const name of names) element.dispatchEvent(new Event(name));
@@ -281,7 +282,8 @@
     if (videos.has(this)) return Promise.resolve();
     if (live(this)) return play.call(this);
     this.preload = 'auto';
-    videos.set(this, { at: now, time: this.ended ? 0 : position.get.call(this), rate: this.playbackRate, begins: !this.ended });
+    videos.set(this, { at: now, time: this.ended ? 0 : sought.get(this) ?? position.get.call(this), rate: this.playbackRate, begins: !this.ended });
+    sought.delete(this);
     over.delete(this);
     tellOf(this, 'play');
     return playing(this);
@@ -302,17 +304,38 @@
     if (!(duration > 0)) return 0;
     return place >= duration && !loop ? duration : place % duration;
   };
+  // A script that moves a video from frame to frame would leave open how far the browser is on its way: the film moves it once a frame, and waits for it.
+  const sought = new Map(); // videos that do not play → where a script has moved them since the last frame
+  Object.defineProperty(media, 'seeking', { ...seekingOf, get() { return sought.has(this) || seeking.call(this); } });
   Object.defineProperty(media, 'currentTime', {
     ...position,
-    get() { return videos.has(this) ? timeOfMedia(this) : position.get.call(this); },
+    get() { return videos.has(this) ? timeOfMedia(this) : sought.get(this) ?? position.get.call(this); },
     set(value) {
       over.delete(this);
+      const place = Number(value);
+      if (filming && !videos.has(this) && this instanceof HTMLVideoElement && this.duration > 0 && place >= 0 && !live(this)) {
+        sought.set(this, Math.min(place, this.duration));
+        return;
+      }
       // The next frame moves it. Two moves at once would leave open which of them the browser tells of.
       const later = videos.has(this) && this.duration > 0 && Math.abs(position.get.call(this) - value) > 2e-6;
       if (!later) position.set.call(this, value);
       if (videos.has(this)) videos.set(this, { at: now, time: later ? Math.max(0, Math.min(Number(value), this.duration)) : position.get.call(this), rate: this.playbackRate });
     },
   });
+  const move = async (element, place) => {
+    if (element instanceof HTMLVideoElement && element.isConnected && !untold.has(element)) {
+      unseen.set(element, 0);
+      requestVideoFrame.call(element, () => unseen.delete(element));
+    }
+    setPosition.call(element, place > 0 ? Math.min(place + 1e-6, element.duration) : 0); // its time is cut off to microseconds
+    while (seeking.call(element)) await new Promise((resolve) => element.addEventListener('seeked', resolve, { once: true })); // the page may send one, too
+  };
+  const moveSought = async () => {
+    const list = [...sought];
+    sought.clear();
+    await Promise.all(list.filter(([element, place]) => Math.abs(position.get.call(element) - place) > 2e-6).map(([element, place]) => move(element, place)));
+  };
   const show = async ([element, play]) => {
     const { duration, loop, playbackRate } = element;
     if (!(duration > 0)) {
@@ -324,14 +347,7 @@
     if (play.rate !== playbackRate) Object.assign(play, { at: now, time: place, rate: playbackRate });
     const unsure = place > 0 && !play.shown; // the browser may be on its way there
     play.shown = true;
-    if (unsure || element.readyState < media.HAVE_CURRENT_DATA || Math.abs(position.get.call(element) - place) > 2e-6) {
-      if (element instanceof HTMLVideoElement && element.isConnected && !untold.has(element)) {
-        unseen.set(element, 0);
-        requestVideoFrame.call(element, () => unseen.delete(element));
-      }
-      setPosition.call(element, place > 0 ? Math.min(place + 1e-6, duration) : 0); // its time is cut off to microseconds
-      while (seeking.call(element)) await new Promise((resolve) => element.addEventListener('seeked', resolve, { once: true })); // the page may send one, too
-    }
+    if (unsure || element.readyState < media.HAVE_CURRENT_DATA || Math.abs(position.get.call(element) - place) > 2e-6) await move(element, place);
     if (place < duration || loop) return;
     videos.delete(element);
     over.add(element);
@@ -553,7 +569,7 @@
       lettered();
       await answered();
       seekAnimations();
-      await Promise.all([...videos].map(show));
+      await Promise.all([moveSought(), ...[...videos].map(show)]);
       for (const film of inner()) await film.rest();
       await ask('rest');
       return await film.unseen();

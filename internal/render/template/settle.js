@@ -270,7 +270,9 @@
     });
   };
   addEventListener('pause', (event) => { if (event.isTrusted && stopped.has(event.target)) event.stopImmediatePropagation(); }, true);
+  const acknowledged = 3; // frames, until the compositor takes another picture of a video that has played
   const holdVideos = async () => {
+    const held = [];
     for (const video of new Set([...roots(document).flatMap((root) => [...root.querySelectorAll('video')]), ...apart])) {
       if (video.paused && !video.autoplay || ofStream(video)) continue;
       const begun = !video.paused || stopped.has(video);
@@ -279,6 +281,10 @@
       video.pause();
       if (video.readyState === video.HAVE_NOTHING) continue;
       if (!begun) for (const name of ['play', 'playing']) video.dispatchEvent(new Event(name)); // as it would have told in a moment
+      held.push(video);
+    }
+    for (let n = 0; held.length > 0 && n < acknowledged; n++) await new Promise((resolve) => real.requestAnimationFrame(resolve));
+    for (const video of held) {
       const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
       // The compositor has the picture a moment after the event.
       const presented = Promise.race([new Promise((resolve) => requestVideoFrame.call(video, resolve)), new Promise((resolve) => real.setTimeout(resolve, presentation))]);
