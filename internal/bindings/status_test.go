@@ -71,8 +71,9 @@ func TestAVersionOfATemplateIsReadOnce(t *testing.T) {
 	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{UID: "uid-of-this-test", ResourceVersion: "1"}}
 	set := func(html string) []string {
 		template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: html}}
-		var names []string
-		for _, p := range Cached(template) {
+		known := Cached(template)
+		names := make([]string, 0, len(known))
+		for _, p := range known {
 			names = append(names, p.Name)
 		}
 		return names

@@ -245,7 +245,7 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 		return form, nil, false, err
 	}
 	sent := &multipart.Form{}
-	switch err := r.ParseMultipartForm(maxForm); { //nolint:gosec // secure bounds the body
+	switch err := r.ParseMultipartForm(maxForm); {
 	case err == nil:
 		sent = r.MultipartForm
 		defer func() { _ = sent.RemoveAll() }()
