@@ -494,6 +494,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	if err := wrong.add(err); err != nil {
 		return err
 	}
+	if request.Open, err = openNames(request.Open); err != nil {
+		return err
+	}
 	keys := slices.Concat(slices.Collect(maps.Keys(query)), request.Open)
 	query.Set("workspace", template.Namespace)
 	query.Set("templateId", template.Name)
@@ -544,6 +547,21 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	warnings = append(warnings, s.unbound(r.Context(), template.Namespace)...)
 	writeJSON(w, http.StatusOK, DynamicURLAnswer{s.publicURL(r) + path + "?" + encoded, warnings})
 	return nil
+}
+
+// openNames returns the modifications that a new dynamic URL leaves open, without blanks. It refuses those that the URL cannot leave open.
+func openNames(given []string) (names []string, err error) {
+	for n, name := range given {
+		switch name = strings.TrimSpace(name); {
+		case slices.Contains(reserved, name):
+			return nil, &FieldError{fmt.Sprintf("open[%d]", n), fmt.Sprintf("'%s' cannot be open: it is a parameter of the URL itself, which the signature covers", name)}
+		case strings.Contains(name, ","):
+			return nil, &FieldError{fmt.Sprintf("open[%d]", n), fmt.Sprintf("'%.100s' must be one name: in the URL, a comma separates names", name)}
+		case name != "":
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // dynamicSecretOf answers GET /v1/studio/dynamic-url-secret?templateId=….

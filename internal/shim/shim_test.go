@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -608,6 +609,23 @@ func TestWarningsOfDynamicURLsSayWhatIsMeant(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// A dynamic URL leaves open what the request says, no more and no less.
+func TestOpenNamesOfDynamicURLs(t *testing.T) {
+	got, err := openNames([]string{" headline ", "", "page1@headline"})
+	if want := []string{"headline", "page1@headline"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	for name, want := range map[string]string{
+		"quality": "open[1]: 'quality' cannot be open: it is a parameter of the URL itself, which the signature covers",
+		" page":   "open[1]: 'page' cannot be open: it is a parameter of the URL itself, which the signature covers",
+		"a,b":     "open[1]: 'a,b' must be one name: in the URL, a comma separates names",
+	} {
+		if _, err := openNames([]string{"headline", name}); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", name, err, want)
+		}
 	}
 }
 
