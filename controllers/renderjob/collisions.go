@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -197,6 +198,12 @@ func (r *Reconciler) sameName(ctx context.Context, s *scope) (others []platenv1a
 
 func ignoresCase(u upload) bool { return u.connection.Spec.Provider == platenv1alpha1.ProviderDropbox }
 
+// replaces reports whether an upload replaces the file that is at its path; otherwise two jobs have two files, or one keeps its own.
+func replaces(u upload) bool {
+	policy := connect.ConflictPolicy(u.connection)
+	return policy == "" || policy == storage.Overwrite
+}
+
 // collision is another job that spells the path of one of this job's files with other capitals. A service that ignores case keeps one file
 // for both. Jobs with the same spelling mean the same file, and the connection's conflict policy applies.
 type collision struct {
@@ -208,13 +215,14 @@ type collision struct {
 func findCollisions(job *platenv1alpha1.RenderJob, files []file.File, uploads []upload, others []platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (list []collision) {
 	for i := range others {
 		other := &others[i]
-		if other.Name == job.Name || job.CreationTimestamp.Before(&other.CreationTimestamp) {
+		older := cmp.Or(other.CreationTimestamp.Compare(job.CreationTimestamp.Time), strings.Compare(other.Name, job.Name)) < 0
+		if other.Name == job.Name || !older {
 			continue
 		}
 		theirs := resolveConnections(other, connections).uploads
 		for _, mine := range uploads {
 			for _, their := range theirs {
-				if mine.connection.Name != their.connection.Name || !ignoresCase(mine) {
+				if mine.connection.Name != their.connection.Name || !ignoresCase(mine) || !replaces(mine) {
 					continue
 				}
 				if path := otherSpelling(mine.folder, files, their.folder, fileNames(other, files)); path != "" {

@@ -221,6 +221,8 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 		"another folder":                                 {named("other", "banner", "/Else", 5), nil},
 		"a younger job, which gets the warning itself":   {named("other", "banner", "", 15), nil},
 		"the job itself":                                 {named("mine", "banner", "", 5), nil},
+		"a job of the same second, before it by name":    {named("mild", "banner", "", 10), []collision{{"mild", "/Renders/banner.png", "dropbox"}}},
+		"a job of the same second, after it by name":     {named("other", "banner", "", 10), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := findCollisions(&mine, of(&mine, 1), uploads, []platenv1alpha1.RenderJob{tc.other}, connections)
@@ -228,6 +230,15 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 				t.Errorf("collisions (-want +got):\n%s", diff)
 			}
 		})
+	}
+	// Where no file is replaced, the two jobs have two files.
+	for policy, want := range map[platenv1alpha1.ConflictPolicy]int{"": 1, "Overwrite": 1, "Rename": 0, "Keep": 0} {
+		kind := connection("dropbox", platenv1alpha1.UploadAutomatic)
+		kind.Spec.Dropbox = &platenv1alpha1.DropboxSpec{ConflictPolicy: policy}
+		all := []platenv1alpha1.StorageConnection{kind}
+		if got := findCollisions(&mine, of(&mine, 1), resolveConnections(&mine, all).uploads, []platenv1alpha1.RenderJob{named("other", "banner", "", 5)}, all); len(got) != want {
+			t.Errorf("conflictPolicy %q: %+v", policy, got)
+		}
 	}
 	for name, tc := range map[string]struct {
 		job   *platenv1alpha1.RenderJob
