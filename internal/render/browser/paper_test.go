@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,6 +91,48 @@ func TestPaperIsWhatWasAskedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The margin is around the page on each side, in whatever unit of paper, and whatever the page says of margins.
+func TestTheMarginIsAroundThePage(t *testing.T) {
+	b := start(t)
+	const square = `<!doctype html><body style="margin:0;background:#cce5ff"><div style="position:fixed;inset:0;border:9px solid #080"></div><div style="position:fixed;inset:9px;background:#08f"></div>`
+	for name, before := range map[string]string{"plain": "", "with margins": `<style>@page { margin: 3cm 0 1px } @page :first { margin-left: 0 }</style>`, "wide": `<div style="position:absolute;left:300px;top:20px;width:400px;height:9px"></div>`} {
+		for _, dpi := range []int{96, 192, 72} {
+			for _, margin := range []float64{20, 0} {
+				document := task("pdf", before+square)
+				document.PDF = render.PDFOptions{Margin: margin, DPI: dpi}
+				outputs, _ := run(t, b, document)
+				sheet, err := png.Decode(decodeWith(t, outputs[0].Data, "pdf", func(in, out string) []string {
+					return []string{"pdftoppm", "-r", strconv.Itoa(dpi), "-png", "-singlefile", in, strings.TrimSuffix(out, ".png")}
+				}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := int(margin)
+				white, green, blue := color.RGBA{255, 255, 255, 255}, color.RGBA{0, 0x88, 0, 255}, color.RGBA{0, 0x88, 255, 255}
+				for _, at := range []image.Point{{0, 50}, {199, 50}, {100, 0}, {100, 99}} {
+					side := image.Pt(sign(at.X, 200), sign(at.Y, 100)) // out of the page
+					edge := at.Add(image.Pt(m, m))
+					inner, outer := edge.Sub(side.Mul(4)), edge.Add(side.Mul(4))
+					if !near(sheet, inner.X, inner.Y, green) || m > 0 && !near(sheet, outer.X, outer.Y, white) || !near(sheet, inner.X-9*side.X, inner.Y-9*side.Y, blue) {
+						t.Errorf("%s, %d dpi, margin %d: at the edge %v there is %v, out of it %v", name, dpi, m, edge, sheet.At(inner.X, inner.Y), sheet.At(outer.X, outer.Y))
+					}
+				}
+			}
+		}
+	}
+}
+
+// sign returns -1 at the beginning of a length, 1 at its end, and 0 in between.
+func sign(at, length int) int {
+	switch at {
+	case 0:
+		return -1
+	case length - 1:
+		return 1
+	}
+	return 0
 }
 
 func TestWhatIsNotOnTheSheetIsSaid(t *testing.T) {

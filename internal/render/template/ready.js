@@ -3,11 +3,11 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed, number and total are the page's and the number of pages, and styles are names
+// scripts get a frame to draw in. print says that the page is printed, margin is around it, number and total are the page's and the number of pages, and styles are names
 // to look up among the styles. roots, text, paper, tiles and marquee are the functions of the scripts of these names.
 (async (timeout, { roots, text, paper, tiles, marquee }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
-  const { print, number, total, styles } = own('about');
+  const { print, margin, number, total, styles } = own('about');
   const [film, still] = [own('film'), own('still')];
   const frame = own('frame') ?? requestAnimationFrame;
   const warn = own('warn') ?? (() => {});
@@ -409,7 +409,7 @@
       return image;
     };
     if (patterned) await within(tiles(roots(document), wide, load), () => {});
-    paper(warn, roots(document), wide, drawnElsewhere);
+    paper(warn, roots(document), wide, drawnElsewhere, margin);
   }
   const remedy = 'a page that uses platen.ready or data-platen-ready is painted when it says so';
   if (!says) {

@@ -93,6 +93,8 @@ func driver(time string) string {
 type About struct {
 	// Print says that the page is a document's.
 	Print bool `json:"print"`
+	// Margin around the page of a document, on paper, in 1/96 inch.
+	Margin float64 `json:"margin"`
 	// Number is the page's, of Total.
 	Number int `json:"number"`
 	Total  int `json:"total"`
