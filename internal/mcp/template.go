@@ -18,17 +18,25 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/shim"
 )
 
-// The arguments of a render that are no values of the template. A dollar is in no parameter's name.
+// The arguments of a render that are no values of the template, called as the fields of a RenderJob. A dot is in no parameter's name.
 const (
-	formatArgument = "$format"
-	nameArgument   = "$fileName"
-	scaleArgument  = "$scale"
+	outputPrefix   = "output."
+	formatArgument = outputPrefix + "format"
+	nameArgument   = outputPrefix + "fileName"
+	scaleArgument  = outputPrefix + "scale"
 )
+
+// argumentName matches the arguments that Anthropic's API takes. It refuses a whole conversation for a tool with any other.
+var argumentName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+
+// maxFurther bounds the values that a tool's description names.
+const maxFurther = 20
 
 // The names of a request's fields in the words of the tool render, and in those of a template's tool, whose values are arguments.
 var (
@@ -73,8 +81,12 @@ func tools(all []shim.Template) []template {
 
 // tool describes the template to an assistant.
 func (t template) tool() *mcp.Tool {
-	properties, required := outputs(), []string{}
+	properties, required, further := outputs(), []string{}, []string{}
 	for _, m := range t.Modifications {
+		if !argumentName.MatchString(m.Key) { // a page may bind any name; the API takes the value all the same
+			further = append(further, m.Key)
+			continue
+		}
 		properties[m.Key] = property(m)
 		if m.Required {
 			required = append(required, m.Key)
@@ -90,6 +102,9 @@ func (t template) tool() *mcp.Tool {
 			about += "."
 		}
 		description = about + " " + description
+	}
+	if len(further) > 0 {
+		description += " The tool render also takes, in modifications: " + strings.Join(further[:min(len(further), maxFurther)], ", ") + "."
 	}
 	return &mcp.Tool{
 		Name: t.name, Title: t.Title, Description: description, InputSchema: object(properties, required...), Annotations: &mcp.ToolAnnotations{Title: t.Title},
@@ -128,18 +143,20 @@ func unknownArgument(given map[string]json.RawMessage, known map[string]any) str
 	return ""
 }
 
-// mistaken says which value was meant to be another argument: one that begins with a dollar, or is called as an argument without it. A template
-// may have values that its tool does not know, so it takes all others.
+// mistaken says which value was meant to be another argument: one that begins with a dollar or as the arguments do, or is called as an argument
+// without its beginning. A template may have values that its tool does not know, so it takes all others.
 func (t template) mistaken(values json.RawMessage) string {
 	given := map[string]json.RawMessage{}
 	if json.Unmarshal(values, &given) != nil {
 		return "" // the API says what is wrong
 	}
 	names := slices.Sorted(maps.Keys(outputs()))
+	// An element with the id output has styles that begin as the arguments do.
+	styled := slices.ContainsFunc(t.Modifications, func(m shim.Modification) bool { return strings.HasPrefix(m.Key, outputPrefix) })
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		own := slices.ContainsFunc(t.Modifications, func(m shim.Modification) bool { return m.Key == name })
-		isOutput := func(argument string) bool { return strings.EqualFold(argument, "$"+name) }
-		if strings.HasPrefix(name, "$") || !own && slices.ContainsFunc(names, isOutput) {
+		isOutput := func(argument string) bool { return strings.EqualFold(argument, outputPrefix+name) }
+		if strings.HasPrefix(name, "$") || strings.HasPrefix(name, outputPrefix) && !styled || !own && slices.ContainsFunc(names, isOutput) {
 			return fmt.Sprintf("%.100s: the template has no such value; %s. The tool render takes any value in modifications", name, meant(name, names))
 		}
 	}
@@ -151,8 +168,13 @@ func meant(name string, names []string) string {
 	if len(names) == 0 {
 		return "the tool has none"
 	}
-	if near := nearest.Name(name, names); near != "" {
-		return "did you mean " + near
+	for _, name := range []string{name, outputPrefix + strings.TrimPrefix(name, "$")} {
+		if near := nearest.Name(name, names); near != "" {
+			return "did you mean " + near
+		}
+		if slices.Contains(names, name) {
+			return "did you mean " + name
+		}
 	}
 	return "there are " + strings.Join(names, ", ")
 }
@@ -250,8 +272,8 @@ func appendLink(list []*mcp.ResourceLink, contentURL string) []*mcp.ResourceLink
 	if parsed, _, err := mime.ParseMediaType(kind); err == nil {
 		kind = parsed
 	}
-	name := u.Query().Get("n") // the name under which browsers save it
-	if name == "" {
+	name, err := contenturl.Name(u.Query()) // under which browsers save it
+	if err != nil || name == "" {
 		name = path.Base(u.Path)
 	}
 	return append(list, &mcp.ResourceLink{URI: contentURL, Name: name, MIMEType: kind})

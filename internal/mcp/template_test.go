@@ -4,9 +4,15 @@
 package mcp
 
 import (
+	"encoding/json"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/shim"
 )
 
@@ -31,7 +37,7 @@ func TestToolsAreNamedAsTheirObjects(t *testing.T) {
 // What is wrong names arguments only, and a description reads as sentences.
 func TestToolsSpeakOfTheirArguments(t *testing.T) {
 	const slash = `response.fileName: Invalid value: "a/b": must not contain a slash: name the folder in connections[].folder`
-	if got, want := valueWords.Replace(slash), `$fileName: Invalid value: "a/b": must not contain a slash: a render's folder is its connection's own`; got != want {
+	if got, want := valueWords.Replace(slash), `output.fileName: Invalid value: "a/b": must not contain a slash: a render's folder is its connection's own`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for description, want := range map[string]string{
@@ -43,6 +49,69 @@ func TestToolsSpeakOfTheirArguments(t *testing.T) {
 		one := shim.Template{ID: 1, ResourceName: "card", Name: "Card", Description: description, PagesData: []shim.TemplateData{{Name: "front", Width: 400, Height: 200}}}
 		if got := (template{one, "render_card"}).tool().Description; got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// Anthropic's API refuses a whole conversation for one tool with another name of an argument.
+func TestNamesOfArguments(t *testing.T) {
+	one := template{shim.Template{ID: "card", Name: "card", ResourceName: "card", Modifications: []shim.Modification{
+		{Key: "headline", Type: "text", Required: true}, {Key: "title.color", Type: "color"}, {Key: "Überschrift", Type: "text"}, {Key: "first name", Type: "text"},
+		{Key: strings.Repeat("x", 65), Type: "text"},
+	}}, "render_card"}
+	tool := one.tool()
+	schema, _ := tool.InputSchema.(map[string]any)
+	properties, _ := schema["properties"].(map[string]any)
+	for name := range properties {
+		if !regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`).MatchString(name) {
+			t.Errorf("an argument is called %s", name)
+		}
+	}
+	if want := []string{"headline", "output.fileName", "output.format", "output.scale", "title.color"}; !slices.Equal(slices.Sorted(maps.Keys(properties)), want) {
+		t.Errorf("the arguments are %v, want %v", slices.Sorted(maps.Keys(properties)), want)
+	}
+	if !strings.Contains(tool.Description, "also takes, in modifications: Überschrift, first name, ") {
+		t.Errorf("the description is %s", tool.Description)
+	}
+}
+
+func TestMistakenArguments(t *testing.T) {
+	card := template{Template: shim.Template{Modifications: []shim.Modification{{Key: "headline"}}}}
+	styled := template{Template: shim.Template{Modifications: []shim.Modification{{Key: "output.color"}, {Key: "format"}}}}
+	for _, c := range []struct {
+		of         template
+		name, want string
+	}{
+		{card, "headline", ""}, {card, "page2@headline", ""}, {card, "title.color", ""},
+		{card, "format", "did you mean output.format"}, {card, "FORMAT", "did you mean output.format"}, {card, "$format", "did you mean output.format"},
+		{card, "output.formt", "did you mean output.format"}, {card, "$quality", "there are output.fileName, output.format, output.scale"},
+		{card, "output.quality", "there are output.fileName, output.format, output.scale"},
+		{styled, "output.color", ""}, {styled, "output.opacity", ""}, {styled, "format", ""}, {styled, "scale", "did you mean output.scale"},
+	} {
+		got := c.of.mistaken(json.RawMessage(`{"` + c.name + `": 1}`))
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+	properties := outputs()
+	properties["template"], properties["modifications"] = nil, nil
+	if got := unknownArgument(map[string]json.RawMessage{"headline": nil}, properties); !strings.Contains(got, "there are modifications, output.fileName, ") {
+		t.Error(got)
+	}
+}
+
+// A link has the name under which browsers save the file.
+func TestNamesOfLinks(t *testing.T) {
+	query := url.Values{}
+	contenturl.SetName(query, "Grüße 👋.png")
+	for address, want := range map[string]string{
+		"http://store/content/ns/uid/rev/1/1.png?" + query.Encode(): "Grüße 👋.png",
+		"http://store/content/ns/uid/rev/1/1.png?n=card.png":        "card.png",
+		"http://store/content/ns/uid/rev/1/1.png":                   "1.png",
+		"http://store/content/ns/uid/rev/1/1.png?b=%25":             "1.png",
+	} {
+		if got := appendLink(nil, address); len(got) != 1 || got[0].Name != want || got[0].MIMEType != "image/png" {
+			t.Errorf("%s: %+v, want %s", address, got, want)
 		}
 	}
 }

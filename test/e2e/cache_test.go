@@ -128,6 +128,6 @@ var _ = Describe("The MCP endpoint", func() {
 		data, _, err := c.Content(ctx, link.URI)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(content[2]).To(And(HaveField("Data", data), HaveField("MIMEType", "image/png")))
-		Expect(use(map[string]any{"headline": "Hello", "$format": "pdf"})).To(HaveLen(2), "a document is a link alone")
+		Expect(use(map[string]any{"headline": "Hello", "output.format": "pdf"})).To(HaveLen(2), "a document is a link alone")
 	})
 })

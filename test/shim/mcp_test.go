@@ -88,7 +88,7 @@ var _ = Describe("The MCP endpoint", func() {
 			g.Expect(schemas["render_card"]["properties"]).To(HaveKeyWithValue("headline", HaveKeyWithValue("description", "What it says")))
 		}).WithTimeout(timeout).Should(Succeed()) // the shim's watch lags
 
-		result := use(ctx, session, "render_card", map[string]any{"headline": "Hello", "$format": "jpg", "$scale": 2})
+		result := use(ctx, session, "render_card", map[string]any{"headline": "Hello", "output.format": "jpg", "output.scale": 2})
 		Expect(result.IsError).To(BeFalse())
 		Expect(result.Content).To(HaveLen(3))
 		job := w.jobs(ctx)[0]
@@ -112,7 +112,7 @@ var _ = Describe("The MCP endpoint", func() {
 		done := make(chan *mcp.CallToolResult, 1)
 		go func() {
 			defer GinkgoRecover()
-			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "render", Arguments: map[string]any{"template": "card", "$format": "pdf"}})
+			result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "render", Arguments: map[string]any{"template": "card", "output.format": "pdf"}})
 			Expect(err).NotTo(HaveOccurred())
 			done <- result
 		}()
@@ -140,15 +140,15 @@ var _ = Describe("The MCP endpoint", func() {
 		}{
 			{"render", map[string]any{"template": "unknown"}, "Template not found: template: namespace "},
 			{"render", map[string]any{"template": "cart"}, "; did you mean 'card'?"},
-			{"render", map[string]any{"template": "card", "$format": "exe"}, "$format: "},
-			{"render", map[string]any{"template": "card", "$scale": 11}, "$scale: "},
-			{"render", map[string]any{"$format": "png"}, "template: the id or name of a template is required"},
-			{"render", map[string]any{"template": "", "$format": "png"}, "template: the id or name of a template is required"},
-			{"render", map[string]any{"template": "card", "format": "jpg"}, "format: there is no such argument; did you mean $format"},
+			{"render", map[string]any{"template": "card", "output.format": "exe"}, "output.format: "},
+			{"render", map[string]any{"template": "card", "output.scale": 11}, "output.scale: "},
+			{"render", map[string]any{"output.format": "png"}, "template: the id or name of a template is required"},
+			{"render", map[string]any{"template": "", "output.format": "png"}, "template: the id or name of a template is required"},
+			{"render", map[string]any{"template": "card", "format": "jpg"}, "format: there is no such argument; did you mean output.format"},
 			{"render", map[string]any{"template": "card", "modificatons": map[string]any{"headline": "x"}}, "modificatons: there is no such argument; did you mean modifications"}, //nolint:misspell // on purpose
-			{"render", map[string]any{"template": "card", "headline": "Hello"}, "headline: there is no such argument; there are $fileName, $format, $scale, modifications, template"},
-			{"render_card", map[string]any{"headline": "Hello", "format": "jpg"}, "format: the template has no such value; did you mean $format"},
-			{"render_card", map[string]any{"headline": "Hello", "$formt": "jpg"}, "$formt: the template has no such value; did you mean $format"},
+			{"render", map[string]any{"template": "card", "headline": "Hello"}, "headline: there is no such argument; there are modifications, output.fileName, output.format, output.scale, template"},
+			{"render_card", map[string]any{"headline": "Hello", "format": "jpg"}, "format: the template has no such value; did you mean output.format"},
+			{"render_card", map[string]any{"headline": "Hello", "output.formt": "jpg"}, "output.formt: the template has no such value; did you mean output.format"},
 			{"render_card", map[string]any{"headline": []int{1}}, "headline: "},
 			{"render_card", json.RawMessage(`{"headline":"first","headline":"second"}`), "headline: is there twice"},
 			{"render", json.RawMessage(`{"template":"card","modifications":{"headline":"first","headline":"second"}}`), "modifications.headline: is there twice"},
@@ -203,7 +203,7 @@ var _ = Describe("The MCP endpoint", func() {
 			Content []struct{ Type, URI, MIMEType, Data string }
 			IsError bool
 		}
-		Expect(json.Unmarshal(inspect("--method", "tools/call", "--tool-name", "render_card", "--tool-arg", "headline=Hello World", "$scale=2"), &result)).To(Succeed())
+		Expect(json.Unmarshal(inspect("--method", "tools/call", "--tool-name", "render_card", "--tool-arg", "headline=Hello World", "output.scale=2"), &result)).To(Succeed())
 		Expect(result.IsError).To(BeFalse())
 		job := w.jobs(ctx)[0]
 		Expect(string(job.Spec.Modifications.Raw)).To(Equal(`{"headline":"Hello World"}`))
