@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -32,6 +33,8 @@ const (
 	MaxFonts = 256
 	// maxKnown bounds the ConfigMaps and the URLs whose fonts a Library remembers: what the files say, and not the files. maxKnownImages bounds the images.
 	maxKnown, maxKnownImages = 4096, 512
+	// maxWrong bounds the sources that an error names.
+	maxWrong = 10
 	// sourceRetry is how long to wait for a missing ConfigMap: nobody watches ConfigMaps.
 	sourceRetry = 30 * time.Second
 )
@@ -124,9 +127,11 @@ func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]Fil
 	return slices.Concat(lists...), err
 }
 
-// bySource returns what Files returns, for each source.
+// bySource returns what Files returns, for each source. A *reconcile.TerminalError names each source that has a mistake, so that all of them can be corrected
+// at once.
 func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([][]File, error) {
 	lists, count := make([][]File, 0, len(set.Spec.Sources)), 0
+	var wrong []string
 	for i, source := range set.Spec.Sources {
 		files, err := l.inSource(ctx, set, source)
 		if err != nil {
@@ -134,10 +139,20 @@ func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([]
 			if source.ConfigMapRef == nil {
 				within = fmt.Sprintf("spec.sources[%d].", i) // the error names the field
 			}
-			return nil, reconcile.Within(within, err)
+			err = reconcile.Within(within, err)
+			switch isTerminal := reconcile.AsTerminal(err) != nil; {
+			case isTerminal && len(wrong) < maxWrong:
+				wrong = append(wrong, err.Error())
+			case !isTerminal && len(wrong) == 0:
+				return nil, err
+			}
+			continue
 		}
 		lists = append(lists, files)
 		count += len(files)
+	}
+	if len(wrong) > 0 {
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "%s", strings.Join(wrong, "; "))
 	}
 	if count > MaxFonts {
 		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: they have %d fonts; at most %d are allowed", count, MaxFonts)

@@ -20,6 +20,7 @@ import (
 	"github.com/go-text/typesetting/font/opentype"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -281,5 +282,32 @@ func TestALibraryFollowsConfigMaps(t *testing.T) {
 	set.Spec.Sources = append(set.Spec.Sources, platenv1alpha1.FontSource{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "missing"}})
 	if _, err := library.Files(t.Context(), set); reconcile.AsWaiting(err) == nil || !strings.HasPrefix(err.Error(), "spec.sources[1]: ConfigMap 'missing' does not exist") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Whoever corrects one source shall not meet the mistake of the next one only then.
+func TestALibraryNamesEachSourceThatIsWrong(t *testing.T) {
+	builder := fake.NewClientBuilder().WithScheme(scheme.Scheme)
+	for name, files := range map[string]map[string][]byte{
+		"good": {"a.ttf": installed(t, "LiberationSans-Regular")}, "empty": nil, "text": {"a.ttf": []byte("text")},
+	} {
+		m := configMap(name, files)
+		m.UID = types.UID(name)
+		builder.WithObjects(m)
+	}
+	api := builder.Build()
+	library := fonts.New(fonts.Options{Reader: api})
+	set := &platenv1alpha1.FontSet{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "brand"}}
+	for _, name := range []string{"empty", "good", "missing", "text"} {
+		set.Spec.Sources = append(set.Spec.Sources, platenv1alpha1.FontSource{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: name}})
+	}
+	const want = "spec.sources[0]: ConfigMap 'empty' has no fonts in its binaryData: delete it, and make it again with kubectl create configmap empty --from-file=FONT.woff2; " +
+		"spec.sources[3]: key 'a.ttf' of ConfigMap 'text' is no font that pages can use: it is not a TTF, OTF, WOFF or WOFF2 file"
+	if _, err := library.Files(t.Context(), set); reconcile.AsTerminal(err) == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	set.Spec.Sources = set.Spec.Sources[2:]
+	if _, err := library.Files(t.Context(), set); reconcile.AsWaiting(err) == nil {
+		t.Errorf("what is missing comes first: %v", err)
 	}
 }
