@@ -509,6 +509,22 @@ func TestFilesThatSVGPicturesNameAreNamed(t *testing.T) {
 	}
 }
 
+// A picture has several addresses: the one that the browser has tried is named.
+func TestTheAddressThatWasTriedIsNamed(t *testing.T) {
+	b := start(t)
+	const there = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
+	for html, want := range map[string]string{
+		`<picture><source srcset="https://page.invalid/x.avif" type="image/avif"><img src="` + there + `"></picture>`: "https://page.invalid/x.avif",
+		`<img src="` + there + `" srcset="https://page.invalid/x.png 1x">`:                                            "https://page.invalid/x.png",
+		`<img src="https://page.invalid/y.png" onerror="this.onerror = null; this.src = '` + there + `'">`:            "https://page.invalid/y.png",
+	} {
+		_, warnings := run(t, b, task("png", html))
+		if got := titlesOf(warnings); !slices.Equal(got, []string{"Could not load " + want}) {
+			t.Errorf("%s: warnings %q, want %q", html, got, want)
+		}
+	}
+}
+
 // A source for other browsers, or for other windows, is none that is missing.
 func TestSourcesThatAreNotTriedAreNotNamed(t *testing.T) {
 	b := start(t)

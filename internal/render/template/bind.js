@@ -197,8 +197,8 @@
     return !suits(source) && all.slice(all.indexOf(source) + 1).some(suits);
   };
   addEventListener('error', (event) => {
-    const { src, href, data } = event.target;
-    const url = src || (href?.baseVal ?? href) || data;
+    const { localName, currentSrc, src, href, data } = event.target;
+    const url = localName === 'img' && currentSrc || src || (href?.baseVal ?? href) || data; // an img may have tried another of its addresses
     // What an observer has not told yet, it tells with the next frame.
     if (event.target === window && /^ResizeObserver loop/.test(event.message)) return;
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);

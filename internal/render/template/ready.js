@@ -47,7 +47,7 @@
   const rewritten = own('rewritten') ?? new Promise(() => {});
   const complain = () => {
     const missing = find('img').filter((image) => !image.complete);
-    for (const image of missing) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
+    for (const image of missing) warn(`Could not load ${(image.currentSrc || image.src).slice(0, 300)}`, `it did not load within ${after}`);
     if (missing.length === 0) warn('The page was not loaded in time', `it was still loading after ${after}`);
   };
   if (document.readyState === 'loading') await Promise.race([happened('DOMContentLoaded'), rewritten]);
@@ -261,7 +261,7 @@
       'the browser takes a mask or a shape only from a server that allows every origin (CORS); use a data: URL')));
   }
   await within(Promise.all([...decoded, ...loaded]), () => {
-    for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${image.src.slice(0, 300)}`, `it did not load within ${after}`);
+    for (const image of backgrounds.filter((image) => !image.complete)) warn(`Could not load ${(image.currentSrc || image.src).slice(0, 300)}`, `it did not load within ${after}`);
   });
 
   // A missing family changes the layout. Text in a missing family is as wide as text in its fallback.
