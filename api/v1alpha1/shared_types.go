@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -56,6 +57,18 @@ const (
 // +kubebuilder:validation:XValidation:rule=`!self.matches('(?i)/(desktop\\.ini|thumbs\\.db|\\.ds_store|\\.dropbox|\\.dropbox\\.attr)(/|$)')`,message="must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
 // +kubebuilder:validation:XValidation:rule="!self.matches('[^/]{256}')",message="must not have a component longer than 255 characters"
 type FolderPath string
+
+// Folder returns a folder that a person or a client of an HTTP API has written, as a FolderPath spells it: with a slash first and none last.
+func Folder(text string) FolderPath {
+	text = strings.TrimSpace(text)
+	if text != "" && text[0] != '/' {
+		text = "/" + text
+	}
+	for len(text) > 1 && strings.HasSuffix(text, "/") {
+		text = text[:len(text)-1]
+	}
+	return FolderPath(text)
+}
 
 // FileName is the name of a file without its extension. It must not contain a slash, a backslash, a line break or a control character,
 // must not start with a space or a dot, and must have a visible character. Characters outside of the Basic Multilingual Plane, such as

@@ -187,7 +187,7 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 	// An empty list stays nil, because a request without connections uploads to every automatic connection.
 	for _, c := range r.Connections {
 		connection := platenv1alpha1.JobConnection{
-			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderType(c.Provider), Folder: folder(c.Folder),
+			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderType(c.Provider), Folder: platenv1alpha1.Folder(c.Folder),
 		}
 		if name := strings.TrimSpace(c.Name); name != "" {
 			connection.Name = new(name)
@@ -237,17 +237,6 @@ func plainMargin(text string) (margin string, ok bool) {
 		length, unit = length*96/72, "px" // https://www.w3.org/TR/css-values-4/#absolute-lengths
 	}
 	return Decimal(length).decimal(3) + unit, true
-}
-
-// folder returns a folder as spec.connections spells it.
-func folder(path string) platenv1alpha1.FolderPath {
-	if path = strings.TrimSpace(path); path != "" && path[0] != '/' {
-		path = "/" + path
-	}
-	for len(path) > 1 && strings.HasSuffix(path, "/") {
-		path = path[:len(path)-1]
-	}
-	return platenv1alpha1.FolderPath(path)
 }
 
 // videoSpec translates options. a has precedence. Of the transitions, only a fade between pages of one file remains.
@@ -389,6 +378,8 @@ var inRequestWords = strings.NewReplacer(
 	"spec.connections", "connections",
 	"spec.modifications", "modifications",
 	"spec.templateRef.name", "templateId",
+	"another file name or conflictPolicy helps", "another response.fileName helps", // a request has no conflict policy
+	"conflictPolicy is Keep", "the connection keeps files that are there; another response.fileName makes a new one",
 	"spec.title: ", "name: ",
 	"spec.description: ", "description: ",
 ).Replace

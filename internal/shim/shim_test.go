@@ -309,7 +309,7 @@ func TestValuesInOtherUnits(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]platenv1alpha1.FolderPath{"": "", "/": "/", "//": "/", "/a/b": "/a/b", "/a/b//": "/a/b", "a/": "/a", " Marketing/2024": "/Marketing/2024"} { //nolint:gocritic // the space is part of what people send
-		if got := folder(path); got != want {
+		if got := platenv1alpha1.Folder(path); got != want {
 			t.Errorf("folder %q: got %q", path, got)
 		}
 	}

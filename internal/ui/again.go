@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 		f.Format = string(format)
 	}
 	f.FileName = string(job.Spec.Output.FileName)
-	f.Lost = lostOutput(job.Spec.Output)
+	f.Lost = lostOutput(job.Spec.Output, f.Pages)
 	if len(job.Spec.ModificationsFrom) > 0 {
 		f.Lost = append(f.Lost, "modificationsFrom")
 	}
@@ -147,16 +148,22 @@ func (f formView) MoreNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(more)), ", ")
 }
 
-// lostOutput returns the fields of a job's output that the form has no field for.
-func lostOutput(o platenv1alpha1.OutputSpec) []string {
+// lostOutput returns the fields of a job's output that the form has no field for, unless they say what a job of a template of so many pages has without
+// them.
+func lostOutput(o platenv1alpha1.OutputSpec, pages int) []string {
 	var lost []string
+	scale, err := strconv.ParseFloat(string(o.Scale), 64)
+	all := pages > 0
+	for n := range int32(pages) { //nolint:gosec // a template has at most 200 pages
+		all = all && slices.Contains(o.Pages, n+1)
+	}
 	for _, field := range []struct {
 		name  string
 		given bool
 	}{
-		{"scale", o.Scale != "" && o.Scale != "1"}, {"size", o.Size != ""}, {"extraSizes", len(o.ExtraSizes) > 0},
+		{"scale", o.Scale != "" && (err != nil || scale != 1)}, {"size", o.Size != ""}, {"extraSizes", len(o.ExtraSizes) > 0},
 		{"quality", o.Quality != 0 && o.Quality != defaultQuality}, {"transparent", ptr.Deref(o.Transparent, false)},
-		{"pdf", !reflect.ValueOf(o.PDF).IsZero()}, {"video", !reflect.ValueOf(o.Video).IsZero()}, {"pages", len(o.Pages) > 0},
+		{"pdf", !reflect.ValueOf(o.PDF).IsZero()}, {"video", !reflect.ValueOf(o.Video).IsZero()}, {"pages", len(o.Pages) > 0 && !all},
 	} {
 		if field.given {
 			lost = append(lost, "output."+field.name)

@@ -166,6 +166,18 @@ func TestDefaultsAreNotLost(t *testing.T) {
 			t.Errorf("lost %v", lost)
 		}
 	}
+	for _, c := range []struct {
+		output platenv1alpha1.OutputSpec
+		pages  int
+		want   []string
+	}{
+		{platenv1alpha1.OutputSpec{Scale: "1.0", Pages: []int32{1}}, 1, nil}, {platenv1alpha1.OutputSpec{Pages: []int32{2, 1}}, 2, nil},
+		{platenv1alpha1.OutputSpec{Scale: "1.5", Pages: []int32{1}}, 2, []string{"output.scale", "output.pages"}},
+	} {
+		if diff := cmp.Diff(c.want, lostOutput(c.output, c.pages)); diff != "" {
+			t.Errorf("%+v: %s", c.output, diff)
+		}
+	}
 }
 
 func TestDestinations(t *testing.T) {

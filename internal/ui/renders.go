@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -47,6 +48,10 @@ type jobView struct {
 	Tried time.Time
 	// Again is the address of the form with the values of a finished job; empty for any other.
 	Again string
+	// TemplateGone tells that the job's template does not exist any more.
+	TemplateGone bool
+	// Denied says what the visitor may not do with the job, although it could be done; empty if nothing.
+	Denied string
 }
 
 // AgainText is the text of the link to Again.
@@ -105,7 +110,7 @@ type fileView struct {
 func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	v := jobView{
 		Name: job.Name, Template: job.Spec.TemplateRef.Name, Created: job.CreationTimestamp.Time, Words: jobWords(job),
-		Format: string(job.Spec.Output.Format), Connections: job.Status.Connections, Warnings: job.Status.Warnings,
+		Format: string(job.Spec.Output.Format), Connections: job.Status.Connections, Warnings: slices.Clone(job.Status.Warnings),
 		Finished: job.Finished(), CanRetry: uploadFailed(job) && !retrying(job),
 	}
 	if v.CanRetry {
@@ -113,6 +118,9 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	}
 	if v.Finished && v.Words.Tone != busy {
 		v.Again = again(job)
+	}
+	for i := range v.Warnings {
+		v.Warnings[i].Details = new(onPage(ptr.Deref(v.Warnings[i].Details, "")))
 	}
 	v.Milliseconds = ptr.Deref(job.Status.RenderMilliseconds, 0)
 	for _, p := range job.Status.Pages {
@@ -140,12 +148,54 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	return v
 }
 
-// forWhoMay returns the view for a visitor who may render, or may not: they see no way to do so.
-func (v jobView) forWhoMay(render bool) jobView {
-	if !render {
-		v.Again = ""
+// rights are what a visitor may do with the jobs of the workspace.
+type rights struct{ render, retry bool }
+
+// rights returns the visitor's.
+func (v *visitor) rights(ctx context.Context) (may rights, err error) {
+	if may.render, err = v.can(ctx, "create"); err == nil {
+		may.retry, err = v.can(ctx, "patch")
+	}
+	return may, err
+}
+
+// forWhoMay returns the view for a visitor: they see no way to do what they may not, and what they lack. titles has those of the workspace's templates, by
+// their names; nil if they are not known.
+func (v jobView) forWhoMay(may rights, titles map[string]string) jobView {
+	if _, there := titles[v.Template]; titles != nil && !there {
+		v.TemplateGone, v.Again = true, ""
+	}
+	var denied []string
+	if v.CanRetry && !may.retry {
+		v.CanRetry, denied = false, append(denied, "try its upload again")
+	}
+	if v.Again != "" && !may.render {
+		v.Again, denied = "", append(denied, "render it again")
+	}
+	if len(denied) > 0 {
+		v.Denied = fmt.Sprintf("Your token may not %s. An administrator of the namespace can give it the role platen-edit.", strings.Join(denied, ", or "))
 	}
 	return v
+}
+
+// titles returns the titles of the workspace's templates, by their names; nil if the visitor may not list them.
+func (s *Server) titles(ctx context.Context, v *visitor) (map[string]string, error) {
+	err := v.authorize(ctx, "list", "rendertemplates")
+	if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
+		return nil, nil //nolint:nilnil // not known, which is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := &platenv1alpha1.RenderTemplateList{}
+	if err := s.Cache.List(ctx, list, client.InNamespace(v.Workspace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing RenderTemplates: %w", err)
+	}
+	titles := make(map[string]string, len(list.Items))
+	for i := range list.Items {
+		titles[list.Items[i].Name] = list.Items[i].Spec.Title
+	}
+	return titles, nil
 }
 
 func kind(format platenv1alpha1.Format) string {
@@ -168,7 +218,7 @@ type galleryView struct {
 	// Previews tells whether the list has the previews instead of the other jobs, and Others is the number of jobs in the other list.
 	Previews bool
 	Others   int
-	// Find is what the names of the jobs or of their templates have; empty if the list has all jobs.
+	// Find is what the names of the jobs, or the names or titles of their templates, have; empty if the list has all jobs.
 	Find string
 	// Digest changes whenever the list looks different.
 	Digest string
@@ -216,9 +266,9 @@ func (v galleryView) query() url.Values {
 // maxFind bounds what is looked for, in bytes: no name is longer.
 const maxFind = 253
 
-// finds reports whether the name of a job, or that of its template, has each word of a text.
-func finds(job *platenv1alpha1.RenderJob, text string) bool {
-	names := strings.ToLower(job.Name + " " + job.Spec.TemplateRef.Name)
+// finds reports whether the names of a job and of its template, and the template's title, have each word of a text.
+func finds(job *platenv1alpha1.RenderJob, title, text string) bool {
+	names := strings.ToLower(job.Name + " " + job.Spec.TemplateRef.Name + " " + title)
 	for word := range strings.FieldsSeq(strings.ToLower(text)) {
 		if !strings.Contains(names, word) {
 			return false
@@ -236,7 +286,11 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err != nil {
 		return err
 	}
-	mayRender, err := v.can(r.Context(), "create")
+	may, err := v.rights(r.Context())
+	if err != nil {
+		return err
+	}
+	titles, err := s.titles(r.Context(), v)
 	if err != nil {
 		return err
 	}
@@ -245,7 +299,7 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	jobs := all[:0:0]
 	for _, job := range all {
 		switch {
-		case !finds(job, view.Find):
+		case !finds(job, titles[job.Spec.TemplateRef.Name], view.Find):
 		case isPreview(job) == view.Previews:
 			jobs = append(jobs, job)
 		default:
@@ -271,10 +325,11 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 		view.Older = number + 1
 	}
 	// The minute is part of the digest, because the ages on the page change with it.
-	_, _ = fmt.Fprintln(digest, v.Workspace, view.Previews, view.Find, mayRender, number, len(jobs), view.Others, view.Running, s.Clock.Now().Unix()/60)
+	_, _ = fmt.Fprintln(digest, v.Workspace, view.Previews, view.Find, may, number, len(jobs), view.Others, view.Running, s.Clock.Now().Unix()/60)
 	for _, job := range jobs[from:to] {
-		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion)
-		view.Jobs = append(view.Jobs, viewJob(job).forWhoMay(mayRender))
+		one := viewJob(job).forWhoMay(may, titles)
+		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion, one.TemplateGone)
+		view.Jobs = append(view.Jobs, one)
 	}
 	view.Digest = hex.EncodeToString(digest.Sum(nil)[:12])
 	if isHTMX(r) {
@@ -345,17 +400,26 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request, v *visitor) error {
 }
 
 func (s *Server) showJob(w http.ResponseWriter, r *http.Request, v *visitor, job *platenv1alpha1.RenderJob) error {
-	mayRender, err := v.can(r.Context(), "create")
+	view, err := s.viewFor(r.Context(), v, job)
 	if err != nil {
 		return err
 	}
-	view := viewJob(job).forWhoMay(mayRender)
 	if isHTMX(r) {
 		s.views.fragment(w, http.StatusOK, "result", view)
 		return nil
 	}
 	s.views.page(w, http.StatusOK, "job", page{Title: job.Name, Section: "renders", Session: v.session, Body: view})
 	return nil
+}
+
+// viewFor returns the view of a job for a visitor.
+func (s *Server) viewFor(ctx context.Context, v *visitor, job *platenv1alpha1.RenderJob) (jobView, error) {
+	may, err := v.rights(ctx)
+	if err != nil {
+		return jobView{}, err
+	}
+	titles, err := s.titles(ctx, v)
+	return viewJob(job).forWhoMay(may, titles), err
 }
 
 // retry asks the manager to retry the uploads of a job.
@@ -381,7 +445,11 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error
 	if r.PostFormValue("as") == "card" {
 		part = "card"
 	}
-	s.views.fragment(w, http.StatusOK, part, viewJob(job))
+	view, err := s.viewFor(r.Context(), v, job)
+	if err != nil {
+		return err
+	}
+	s.views.fragment(w, http.StatusOK, part, view)
 	return nil
 }
 

@@ -164,6 +164,13 @@ func (s *Server) findTemplate(r *http.Request, v *visitor) (*platenv1alpha1.Rend
 	}
 	t := &platenv1alpha1.RenderTemplate{}
 	err := s.Cache.Get(r.Context(), client.ObjectKey{Namespace: v.Workspace, Name: r.PathValue("template")}, t)
+	if from := r.URL.Query().Get("from"); apierrors.IsNotFound(err) && from != "" {
+		return nil, &problem{
+			Status: http.StatusNotFound, Title: "The template of this render is gone",
+			Text: fmt.Sprintf("The workspace %s has no RenderTemplate '%.63s' any more. What was rendered stays; to render it again, create the template again.", v.Workspace, r.PathValue("template")),
+			Link: "/ui/renders/" + url.PathEscape(from), LinkText: fmt.Sprintf("The render %.63s", from),
+		}
+	}
 	if apierrors.IsNotFound(err) {
 		return nil, &problem{
 			Status: http.StatusNotFound, Title: "There is no such template",
@@ -256,7 +263,7 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 	}
 	form = newForm(t)
 	form.Format, form.FileName = cmp.Or(r.PostForm.Get("format"), form.Format), strings.TrimSpace(r.PostForm.Get("fileName"))
-	form.Destination, form.Folder = r.PostForm.Get("destination"), strings.TrimSpace(r.PostForm.Get("folder"))
+	form.Destination, form.Folder = r.PostForm.Get("destination"), string(platenv1alpha1.Folder(r.PostForm.Get("folder")))
 	for _, value := range r.PostForm["account"] {
 		if t, ok := parseTarget(value); ok && len(form.Accounts.Targets) < maxConnections {
 			t.Automatic = true
@@ -315,7 +322,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, v *visitor) erro
 		return err
 	}
 	if isHTMX(r) {
-		s.views.fragment(w, http.StatusOK, "result", viewJob(job))
+		s.views.fragment(w, http.StatusOK, "result", viewJob(job)) // it has just begun: nothing can be done with it yet
 		return nil
 	}
 	http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)

@@ -453,13 +453,60 @@ func TestTheFolderThatIsTaken(t *testing.T) {
 	}
 }
 
+// The page has no field for a conflict policy, and names none.
+func TestWarningsAreInThePagesWords(t *testing.T) {
+	job := &platenv1alpha1.RenderJob{}
+	job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Kept the file", Details: new("conflictPolicy is Keep")}, {Title: "Other"}}
+	want := []string{"the connection keeps files that are there; another file name makes a new one", ""}
+	for i, warning := range viewJob(job).Warnings {
+		if got := *warning.Details; got != want[i] {
+			t.Errorf("got %q, want %q", got, want[i])
+		}
+	}
+	if got := *job.Status.Warnings[0].Details; got != "conflictPolicy is Keep" {
+		t.Errorf("the cache's job has %q", got)
+	}
+	failed := jobAt("Uploaded=False/Conflict")
+	if text := uploadText(failed); strings.Contains(text, "conflictPolicy") || !strings.Contains(text, "another file name helps, too") {
+		t.Errorf("%s", text)
+	}
+}
+
+// Who may not do something sees no way to do it, and learns what is missing.
+func TestWhatAVisitorMayDo(t *testing.T) {
+	job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/Unreachable", "Finished=True/x")
+	job.Spec.TemplateRef.Name = "banner"
+	const remedy = " An administrator of the namespace can give it the role platen-edit."
+	there := map[string]string{"banner": ""}
+	for _, c := range []struct {
+		may          rights
+		titles       map[string]string
+		retry, again bool
+		gone         bool
+		denied       string
+	}{
+		{rights{true, true}, there, true, true, false, ""},
+		{rights{}, there, false, false, false, "Your token may not try its upload again, or render it again." + remedy},
+		{rights{render: true}, nil, false, true, false, "Your token may not try its upload again." + remedy},
+		{rights{retry: true}, there, true, false, false, "Your token may not render it again." + remedy},
+		{rights{true, true}, map[string]string{}, true, false, true, ""},
+		{rights{}, map[string]string{}, false, false, true, "Your token may not try its upload again." + remedy},
+	} {
+		v := viewJob(job).forWhoMay(c.may, c.titles)
+		if v.CanRetry != c.retry || (v.Again != "") != c.again || v.TemplateGone != c.gone || v.Denied != c.denied {
+			t.Errorf("%+v, %v: %+v", c.may, c.titles, v)
+		}
+	}
+}
+
 func TestFinds(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}}}
 	job.Name = "summer-2026"
 	for text, want := range map[string]bool{
+		"great": true, "OFFERS banner": true, "offers winter": false,
 		"": true, "summer": true, "SUM": true, "banner": true, "ban sum": true, "2026": true, "  summer ": true, "winter": false, "summer winter": false, "2026banner": false,
 	} {
-		if finds(job, text) != want {
+		if finds(job, "Great Offers", text) != want {
 			t.Errorf("%q: want %t", text, want)
 		}
 	}
@@ -484,7 +531,7 @@ func TestAgain(t *testing.T) {
 		{[]string{"Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x"}, "Render again with other values"},
 	} {
 		view := viewJob(jobAt(c.conditions...))
-		if (view.Again != "") != (c.want != "") || c.want != "" && view.AgainText() != c.want || view.forWhoMay(false).Again != "" || view.forWhoMay(true).Again != view.Again {
+		if (view.Again != "") != (c.want != "") || c.want != "" && view.AgainText() != c.want || view.forWhoMay(rights{}, nil).Again != "" || view.forWhoMay(rights{render: true}, nil).Again != view.Again {
 			t.Errorf("%v: %q %q", c.conditions, view.Again, view.AgainText())
 		}
 	}

@@ -107,6 +107,12 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 	return words{busy, "Working", sentence(ready.Message)}
 }
 
+// onPage says what concerns uploads in the words of the page, which has no field for a conflict policy.
+var onPage = strings.NewReplacer(
+	"another file name or conflictPolicy helps", "another file name helps",
+	"conflictPolicy is Keep", "the connection keeps files that are there; another file name makes a new one",
+).Replace
+
 // uploadText says what to do about a failed upload.
 func uploadText(job *platenv1alpha1.RenderJob) string {
 	uploaded := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.UploadedCondition)
@@ -117,7 +123,7 @@ func uploadText(job *platenv1alpha1.RenderJob) string {
 			break
 		}
 	}
-	return "The pages are kept. " + cmp.Or(storage.Reason(uploaded.Reason).Advice(provider).Do, "The upload can be retried.")
+	return "The pages are kept. " + cmp.Or(onPage(storage.Reason(uploaded.Reason).Advice(provider).Do), "The upload can be retried.")
 }
 
 // uploadFailed tells whether an upload of a finished job failed and can be retried.

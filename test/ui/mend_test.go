@@ -6,6 +6,7 @@ package ui
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -199,16 +200,76 @@ func TestARefusedActionStaysVisible(t *testing.T) {
 	create(t, job)
 	w.finish(t, job, 1, "the account has no room")
 	viewer := w.person(t, "viewer", rbacv1.PolicyRule{
-		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list", "watch"},
+		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list", "watch", "patch"},
 	})
 	b.open("/ui/")
 	b.Fill("#token", viewer)
 	b.Click(".primary")
 	b.Sees("Where the renders of " + w.name)
 	b.open("/ui/renders/" + job.Name)
+	b.Sees("Try the upload again", "Your token may not render it again. An administrator of the namespace can give it the role platen-edit.")
+	// The right is taken away while the page is open.
+	role := &rbacv1.Role{}
+	if err := world.admin.Get(t.Context(), client.ObjectKey{Namespace: w.name, Name: "viewer"}, role); err != nil {
+		t.Fatal(err)
+	}
+	role.Rules[0].Verbs = []string{"get", "list", "watch"}
+	if err := world.admin.Update(t.Context(), role); err != nil {
+		t.Fatal(err)
+	}
+	cookies := signedIn(t, viewer)
+	suite.Eventually(t, "the page knows that the right is gone", func() error {
+		_, _, body := send(t, request(t, http.MethodGet, "/ui/renders/"+job.Name, nil, cookies, nil))
+		if !strings.Contains(body, "Your token may not try its upload again, or render it again.") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 	b.Click("#retry")
 	b.Sees("You may not do this in this workspace")
 	b.Holds(`document.querySelector('#notices').textContent.includes('platen-edit')`)
+}
+
+// A render whose template is gone is there, and says so.
+func TestTheTemplateOfARenderIsGone(t *testing.T) {
+	w := newWorkspace(t)
+	template := &platenv1alpha1.RenderTemplate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"},
+		Spec:       platenv1alpha1.RenderTemplateSpec{Title: "Great offers", Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 1200, Height: 630, HTML: "<h1>"}}},
+	}
+	create(t, template)
+	job := &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "summer"}, Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
+	}
+	create(t, job)
+	w.finish(t, job, 1, "")
+	cookies := signedIn(t, w.token)
+	get := func(path string) (int, string) {
+		status, _, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil))
+		return status, body
+	}
+	suite.Eventually(t, "the title finds the render", func() error {
+		if status, body := get("/ui/renders?find=great+OFFERS"); status != http.StatusOK || !strings.Contains(body, "again-summer") {
+			return fmt.Errorf("answered with %d", status)
+		}
+		return nil
+	})
+	if err := world.admin.Delete(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	suite.Eventually(t, "the page says that the template is gone", func() error {
+		status, body := get("/ui/renders/summer")
+		if status != http.StatusOK || !strings.Contains(body, "Its template banner is gone") || strings.Contains(body, `id="again"`) || strings.Contains(body, `href="/ui/templates/banner"`) {
+			return fmt.Errorf("answered with %d\n%s", status, body)
+		}
+		return nil
+	})
+	if _, body := get("/ui/renders"); strings.Contains(body, "again-summer") {
+		t.Error("the list offers to render again")
+	}
+	if status, body := get("/ui/templates/banner?from=summer"); status != http.StatusNotFound || !strings.Contains(body, "The template of this render is gone") || !strings.Contains(body, `href="/ui/renders/summer"`) {
+		t.Errorf("answered with %d\n%s", status, body)
+	}
 }
 
 // elsewhere opens a workspace in another tab.
