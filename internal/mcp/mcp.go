@@ -24,6 +24,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/shim"
 	"github.com/platen-dev/platen/internal/values"
 )
@@ -134,9 +135,14 @@ type caller struct {
 
 // server returns the tools that the caller has.
 func (c *caller) server(ctx context.Context) *mcp.Server {
+	templates, problem := c.templates(ctx)
+	notice := "" // an assistant that sees no template asks nobody why
+	if problem != nil {
+		notice = " At present, no template is a tool: " + textOf(problem) + "."
+	}
 	s := mcp.NewServer(&mcp.Implementation{Name: "platen", Title: "Platen", Version: c.Version}, &mcp.ServerOptions{
 		Instructions: "Renders templates to pictures, PDFs and videos. Each template is a tool; list_templates has the details of all. " +
-			"A render that takes long answers with a job's id for get_job.",
+			"A render that takes long answers with a job's id for get_job." + notice,
 		// Without sessions, nobody hears of a change.
 		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
 		// The tools are those of one caller.
@@ -144,7 +150,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 	})
 	s.AddReceivingMiddleware(once)
 	s.AddTool(&mcp.Tool{
-		Name: "list_templates", Description: "List the templates of the workspace with the values that each takes.",
+		Name: "list_templates", Description: "List the templates of the workspace with the values that each takes." + notice,
 		InputSchema: object(nil), Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
 	}, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		if _, problem := arguments(r, nil); problem != "" {
@@ -176,7 +182,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 	properties := outputs()
 	properties["template"] = map[string]any{"type": "string", "description": "The template's id or name, as list_templates has it."}
 	properties["modifications"] = map[string]any{"type": "object", "description": "The values of the template's parameters, by name."}
-	s.AddTool(&mcp.Tool{Name: "render", Description: "Render a template.", InputSchema: object(properties, "template")},
+	s.AddTool(&mcp.Tool{Name: "render", Description: "Render a template." + notice, InputSchema: object(properties, "template")},
 		func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			input, problem := arguments(r, properties)
 			if problem != "" {
@@ -187,8 +193,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			}
 			return c.render(ctx, input["template"], input["modifications"], input, argumentWords), nil
 		})
-	templates, problem := c.templates(ctx)
-	s.AddReceivingMiddleware(unlisted(problem))
+	s.AddReceivingMiddleware(unlisted(templates, problem))
 	for _, t := range templates {
 		s.AddTool(t.tool(), func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			id, output, modifications, err := t.split(r.Params.Arguments)
@@ -216,17 +221,38 @@ func once(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// unlisted answers the call of a template's tool with why the templates could not be listed; nil if they could. Without it, a tool that was
-// there a moment ago would be unknown.
-func unlisted(problem *mcp.CallToolResult) mcp.Middleware {
+// unlisted answers the call of a template's tool that is not there: with why there is none, or which one may be meant.
+func unlisted(templates []template, problem *mcp.CallToolResult) mcp.Middleware {
+	names := make([]string, 0, len(templates))
+	for _, t := range templates {
+		names = append(names, t.name)
+	}
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, r mcp.Request) (mcp.Result, error) {
-			if call, ok := r.(*mcp.CallToolRequest); ok && problem != nil && strings.HasPrefix(call.Params.Name, toolPrefix) {
+			call, ok := r.(*mcp.CallToolRequest)
+			switch {
+			case !ok || !strings.HasPrefix(call.Params.Name, toolPrefix) || slices.Contains(names, call.Params.Name):
+				return next(ctx, method, r)
+			case problem != nil:
 				return problem, nil
 			}
-			return next(ctx, method, r)
+			hint := ""
+			if near := nearest.Name(call.Params.Name, names); near != "" {
+				hint = "did you mean " + near + "? "
+			}
+			return failure("no template of the workspace has the tool %.100q; %slist_templates has all templates", call.Params.Name, hint), nil
 		}
 	}
+}
+
+// textOf returns the first text of a result.
+func textOf(result *mcp.CallToolResult) string {
+	for _, part := range result.Content {
+		if text, ok := part.(*mcp.TextContent); ok {
+			return text.Text
+		}
+	}
+	return ""
 }
 
 // arguments returns the arguments of a call, of which there may be those of properties, or says what is wrong with them.
@@ -309,7 +335,7 @@ func (c *caller) files(ctx context.Context, method, path string, body any) *mcp.
 	if status >= http.StatusMultipleChoices {
 		return apiFailure(answer)
 	}
-	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(bytes.TrimSpace(answer))}}}
+	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: adviceWords.Replace(string(bytes.TrimSpace(answer)))}}}
 	var job struct {
 		ID       string          `json:"id"`
 		Status   string          `json:"status"`
@@ -384,6 +410,9 @@ func (c *caller) templates(ctx context.Context) (list []template, problem *mcp.C
 	var all []shim.Template
 	if status != http.StatusOK || json.Unmarshal(answer, &all) != nil {
 		return nil, apiFailure(answer)
+	}
+	if len(all) == 0 {
+		return nil, failure("the workspace has no template: X-Workspace names the workspace, which is a namespace, if it is not that of the token's service account")
 	}
 	return tools(all), nil
 }

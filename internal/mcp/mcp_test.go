@@ -105,7 +105,9 @@ func TestToolsRefuseArgumentsThatTheyDoNotHave(t *testing.T) {
 		{"list_templates", `{"search":"card"}`, "search: there is no such argument; the tool has none"},
 		{"list_templates", `[]`, "the arguments must be a JSON object"},
 		{"get_job", `{"id":"rest-abcde","wait":5}`, "wait: there is no such argument; there are id"},
-		{"get_job", `{"ID":"rest-abcde"}`, "ID: there is no such argument; did you mean id"},
+		{"get_job", `{"ID":"rest-abcde"}`, "ID: there is no such argument; did you mean id?"},
+		{"render_card", `{"output.fromat":"pdf"}`, "output.fromat: the template has no such value; did you mean output.format? The tool render takes any value in modifications"},
+		{"render_card", `{"$x":"pdf"}`, "$x: the template has no such value; there are output.fileName, output.format, output.scale. The tool render takes any value in modifications"},
 		{"get_job", `{"id":5}`, "id: must be a string, the id that a render has answered with"},
 		{"get_job", `{"id":""}`, "id: the id of a job is required"},
 		{"get_job", `{"id":null}`, "id: the id of a job is required"},
@@ -131,6 +133,63 @@ func TestATemplatesToolSaysWhyTemplatesCannotBeListed(t *testing.T) {
 	}
 	if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "paint"}); err == nil {
 		t.Error("there is a tool paint")
+	}
+}
+
+// Whoever asks in a wrong workspace learns so from the list of tools, from what the server says of itself, and from a call.
+func TestAWorkspaceWithoutTemplatesSaysSo(t *testing.T) {
+	for name, c := range map[string]struct {
+		status       int
+		answer, want string
+	}{
+		"forbidden": {http.StatusForbidden, `{"error":"you may not list rendertemplates in the namespace sales"}`, "you may not list rendertemplates in the namespace sales"},
+		"empty":     {http.StatusOK, `[]`, "the workspace has no template: X-Workspace names the workspace, which is a namespace, if it is not that of the token's service account"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := session(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.answer)
+			})
+			if text := s.InitializeResult().Instructions; !strings.Contains(text, " At present, no template is a tool: "+c.want) {
+				t.Errorf("instructions: %s", text)
+			}
+			listed, err := s.ListTools(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tool := range listed.Tools {
+				if tool.Name != "get_job" && !strings.Contains(tool.Description, c.want) {
+					t.Errorf("%s: %s", tool.Name, tool.Description)
+				}
+			}
+			if text, failed := texts(t, s, "render_card", `{}`); !failed || strings.TrimSpace(text) != c.want {
+				t.Errorf("%s", text)
+			}
+		})
+	}
+	s := session(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, oneTemplate) })
+	const want = `no template of the workspace has the tool "render_crad"; did you mean render_card? list_templates has all templates`
+	if text, failed := texts(t, s, "render_crad", `{}`); !failed || strings.TrimSpace(text) != want {
+		t.Errorf("%s", text)
+	}
+	if text := s.InitializeResult().Instructions; strings.Contains(text, "At present") {
+		t.Errorf("%s", text)
+	}
+}
+
+// Advice about an upload has the arguments of the tools.
+func TestAdviceAboutUploadsIsInTheToolsWords(t *testing.T) {
+	s := session(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "templates") {
+			_, _ = io.WriteString(w, oneTemplate)
+			return
+		}
+		_, _ = io.WriteString(w, `{"id":"rest-abcde","status":"succeeded","finished":true,"warnings":[{"title":"Kept","details":"another response.fileName makes a new one"}]}`)
+	})
+	for tool, arguments := range map[string]string{"render_card": `{}`, "render": `{"template":"card"}`, "get_job": `{"id":"rest-abcde"}`} {
+		if text, failed := texts(t, s, tool, arguments); failed || !strings.Contains(text, "another output.fileName makes a new one") {
+			t.Errorf("%s: %s", tool, text)
+		}
 	}
 }
 

@@ -42,7 +42,9 @@ const maxFurther = 20
 var (
 	argumentWords = strings.NewReplacer(fieldWords...)
 	valueWords    = strings.NewReplacer(slices.Concat(fieldWords, []string{"modifications.", ""})...)
-	fieldWords    = []string{
+	// adviceWords are those in advice about uploads, which successes have too.
+	adviceWords = strings.NewReplacer("another response.fileName ", "another "+nameArgument+" ", "name the folder in connections[].folder", "a render's folder is its connection's own")
+	fieldWords  = []string{
 		"response.format", formatArgument, "response.fileName", nameArgument, "response.scale", scaleArgument, "templateId: ", "template: ",
 		"name the folder in connections[].folder", "a render's folder is its connection's own",
 	}
@@ -157,7 +159,11 @@ func (t template) mistaken(values json.RawMessage) string {
 		own := slices.ContainsFunc(t.Modifications, func(m shim.Modification) bool { return m.Key == name })
 		isOutput := func(argument string) bool { return strings.EqualFold(argument, outputPrefix+name) }
 		if strings.HasPrefix(name, "$") || strings.HasPrefix(name, outputPrefix) && !styled || !own && slices.ContainsFunc(names, isOutput) {
-			return fmt.Sprintf("%.100s: the template has no such value; %s. The tool render takes any value in modifications", name, meant(name, names))
+			hint := meant(name, names)
+			if !strings.HasSuffix(hint, "?") {
+				hint += "."
+			}
+			return fmt.Sprintf("%.100s: the template has no such value; %s The tool render takes any value in modifications", name, hint)
 		}
 	}
 	return ""
@@ -170,10 +176,10 @@ func meant(name string, names []string) string {
 	}
 	for _, name := range []string{name, outputPrefix + strings.TrimPrefix(name, "$")} {
 		if near := nearest.Name(name, names); near != "" {
-			return "did you mean " + near
+			return "did you mean " + near + "?"
 		}
 		if slices.Contains(names, name) {
-			return "did you mean " + name
+			return "did you mean " + name + "?"
 		}
 	}
 	return "there are " + strings.Join(names, ", ")
