@@ -121,7 +121,7 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 	}{
 		"a value is missing": {
 			file: template + job("a", "modifications: {n: 5}"), code: exitFailed,
-			want: "error: the standard input, RenderJob 'a': spec.modifications.n is required by the template; put quotes around n, which YAML reads as false without them\n",
+			want: "error: the standard input, RenderJob 'a': spec.modifications.n is required by the template; put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\")\n",
 		},
 		"two jobs": {
 			file: template + job("a", `modifications: {"n": x}`) + job("b", `modifications: {"n": 1}, output: {pages: [2]}`) + job("c", `modifications: {"n": 1}`), code: exitFailed,
@@ -130,13 +130,13 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 		"values that no page uses": {
 			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-param=headline>y</b>").Replace(template) +
 				job("a", `modifications: {"n": 1, headlin: x, n: 2, headline: y}`) + job("b", `modifications: {"n": 1}`), args: "--strict", code: exitRenderFailed,
-			out: "card: warning: RenderJob 'a', spec.modifications.false: no page uses the value; put quotes around n, which YAML reads as false without them [unused-value]\n" +
+			out: "card: warning: RenderJob 'a', spec.modifications.false: no page uses the value; put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\") [unused-value]\n" +
 				"card: warning: RenderJob 'a', spec.modifications.headlin: no page uses the value; did you mean headline? [unused-value]\n", want: "error: 0 errors and ",
 		},
 		"fields that no page uses": {
 			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-each=points><i data-param=y>z</i></b>").Replace(template) +
 				job("a", `modifications: {"n": 1, points: [{y: 1}]}`), args: "--strict", code: exitRenderFailed,
-			out:  "card: warning: RenderJob 'a', spec.modifications.points: no page uses points.true; put quotes around y, which YAML reads as true without them [unused-value]\n",
+			out:  "card: warning: RenderJob 'a', spec.modifications.points: no page uses points.true; put quotes around y, which YAML reads as true without them (kubectl edit shows it as \"true\": make it \"y\") [unused-value]\n",
 			want: "error: 0 errors and ",
 		},
 		"a webhook that nobody can call": {

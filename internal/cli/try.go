@@ -245,6 +245,28 @@ func (t *tryCommand) checkRights(ctx context.Context, c *cluster) error {
 	return nil
 }
 
+// whereToLook says how to find out why nothing is rendered, by what the person may read.
+func (t *tryCommand) whereToLook(ctx context.Context, c *cluster) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	may := func(namespace, verb, subresource string) bool {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: verb, Resource: "pods", Subresource: subresource},
+		}}
+		return c.Create(ctx, review) == nil && review.Status.Allowed
+	}
+	var ways []string
+	if may(c.namespace, "list", "") {
+		ways = append(ways, "see kubectl get pods -n "+c.namespace)
+	}
+	if may(t.platenNamespace, "get", "log") {
+		ways = append(ways, fmt.Sprintf("see kubectl logs deployment/%s -n %s", managerDeployment, t.platenNamespace))
+	} else {
+		ways = append(ways, "ask whoever runs Platen for the manager's log, which you may not read")
+	}
+	return strings.Join(ways, ", and ")
+}
+
 // user returns the person's name in the cluster as a word for the shell; YOU if nobody knows it.
 func (c *cluster) user(ctx context.Context) string {
 	review := &authenticationv1.SelfSubjectReview{}
@@ -276,8 +298,7 @@ func (t *tryCommand) render(ctx context.Context, c *cluster) (job *platenv1alpha
 	bar.end()
 	if errors.Is(err, context.DeadlineExceeded) {
 		_, sentence := stage(last)
-		return nil, &exitError{exitTimeout, fmt.Errorf("the card is not rendered after %s: %s; see kubectl get pods -n %s and kubectl logs deployment/%s -n %s",
-			t.timeout, sentence, c.namespace, managerDeployment, t.platenNamespace)}
+		return nil, &exitError{exitTimeout, fmt.Errorf("the card is not rendered after %s: %s; %s", t.timeout, sentence, t.whereToLook(ctx, c))}
 	}
 	if err == nil {
 		err = outcome(last)

@@ -75,7 +75,7 @@ var (
 func Unquoted(key string, names []string) string {
 	for _, word := range map[string][]string{"true": True, "false": False}[key] {
 		if slices.Contains(names, word) {
-			return fmt.Sprintf("put quotes around %s, which YAML reads as %s without them", word, key)
+			return fmt.Sprintf("put quotes around %[1]s, which YAML reads as %[2]s without them (kubectl edit shows it as \"%[2]s\": make it \"%[1]s\")", word, key)
 		}
 	}
 	return ""

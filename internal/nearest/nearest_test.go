@@ -32,8 +32,8 @@ func TestKey(t *testing.T) {
 
 func TestUnquoted(t *testing.T) {
 	for key, want := range map[string]string{
-		"false": "put quotes around n, which YAML reads as false without them",
-		"true":  "put quotes around on, which YAML reads as true without them",
+		"false": "put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\")",
+		"true":  "put quotes around on, which YAML reads as true without them (kubectl edit shows it as \"true\": make it \"on\")",
 		"n":     "",
 		"False": "",
 	} {

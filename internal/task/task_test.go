@@ -173,7 +173,7 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 		"a parameter whose name YAML reads as false": {
 			parameters: []platenv1alpha1.Parameter{{Name: "n", Type: "number", Required: new(true)}},
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"false":5}`) },
-			want:       "spec.modifications.n is required by the template; put quotes around n, which YAML reads as false without them",
+			want:       "spec.modifications.n is required by the template; put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\")",
 		},
 		"a parameter that is null": {
 			parameters: []platenv1alpha1.Parameter{{Name: "headline", Type: "text", Required: new(true)}},
@@ -599,7 +599,7 @@ func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
 		{Title: "Modification order: no page uses order.buyer", Details: "the template uses these fields of order: tax, total"},
 		{Title: "Modification order: no page uses order.totl", Details: "did you mean order.total?"},
 		{Title: "Modification page2@order: no page uses order.total", Details: "the template uses these fields of order: tax"},
-		{Title: "Modification points: no page uses points.true", Details: "put quotes around y, which YAML reads as true without them"},
+		{Title: "Modification points: no page uses points.true", Details: "put quotes around y, which YAML reads as true without them (kubectl edit shows it as \"true\": make it \"y\")"},
 	}
 	for name, c := range map[string]struct {
 		pages []int32

@@ -228,6 +228,50 @@ func TestWithoutTheRightToFetch(t *testing.T) {
 	}
 }
 
+// Nobody is sent to logs that they may not read.
+func TestWhereToLookIsWhereOneMayLook(t *testing.T) {
+	namespace, platenSystem := studio(t), installed(t)
+	in := metav1.ObjectMeta{Namespace: namespace, Name: "designer"}
+	for _, object := range []client.Object{
+		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"create", "get", "list", "watch", "delete"},
+		}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "designer"},
+			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "designer"}},
+		},
+	} {
+		if err := api.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	suite.Eventually(t, "the API server knows the role", func() error {
+		if r := platen(t, "templates", "banner", "-n", namespace, "--as", "designer"); r.code != 0 {
+			return errors.New(r.errOut)
+		}
+		return nil
+	})
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "; see kubectl get pods -n " + namespace + ", and see kubectl logs deployment/platen-manager -n " + platenSystem},
+		{[]string{"--as", "designer"}, "; ask whoever runs Platen for the manager's log, which you may not read"},
+	} {
+		ended := make(chan error, 1)
+		go func() {
+			ended <- finish(t.Context(), namespace, waits(platenv1alpha1.UnschedulableReason, "no node has room for a render pod"))
+		}()
+		r := platen(t, append([]string{"try", "-n", namespace, "--platen-namespace", platenSystem, "--timeout", "2s", "-o", filepath.Join(t.TempDir(), "hello.png")}, c.args...)...)
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if r.code != 5 || !strings.Contains(r.errOut, c.want) || strings.Contains(r.errOut, "kubectl") != (c.args == nil) {
+			t.Errorf("exit code %d, %s", r.code, r.errOut)
+		}
+	}
+}
+
 // A person who may create but not delete gets an error before try creates anything.
 func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 	namespace, platenSystem := workspace(t), installed(t)

@@ -276,7 +276,7 @@ func TestAKeyWithoutQuotesIsNamed(t *testing.T) {
 	page := task("png", `<p data-param="n"></p>`)
 	page.Modifications = map[string]any{"false": 5}
 	_, warnings := run(t, start(t), page)
-	const want = "no element names it in data-param, data-if, data-each or data-param-href; put quotes around n, which YAML reads as false without them"
+	const want = "no element names it in data-param, data-if, data-each or data-param-href; put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\")"
 	if len(warnings) != 1 || warnings[0].Details != want {
 		t.Errorf("warnings %v, want %q", warnings, want)
 	}
