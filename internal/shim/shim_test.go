@@ -620,7 +620,7 @@ func TestOpenNamesOfDynamicURLs(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"quality": "open[1]: 'quality' cannot be open: it is a parameter of the URL itself, which the signature covers",
-		" page":   "open[1]: 'page' cannot be open: it is a parameter of the URL itself, which the signature covers",
+		"page":    "open[1]: 'page' cannot be open: it is a parameter of the URL itself, which the signature covers",
 		"a,b":     "open[1]: 'a,b' must be one name: in the URL, a comma separates names",
 	} {
 		if _, err := openNames([]string{"headline", name}); err == nil || err.Error() != want {
