@@ -434,6 +434,7 @@ func TestLoopsThatGoOnAreWarnedOf(t *testing.T) {
 
 // What the browser leaves out without a word is named.
 func TestWhatCannotBeShownIsNamed(t *testing.T) {
+	const one = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 	url := answers(t)
 	b := startBehind(t, loopback, 0)
 	for html, want := range map[string]string{
@@ -444,12 +445,39 @@ func TestWhatCannotBeShownIsNamed(t *testing.T) {
 		`<iframe src="` + url + `/denied"></iframe>`:        "Could not load " + url + "/denied",
 		`<p style="mask-image:url(` + url + `/mask.svg)">x`: "Could not load " + url + "/mask.svg",
 		`<img src="">`: `Could not load ""`,
-		`<embed type="application/pdf" src="` + url + `/x">`:               "A PDF within a page is not shown: " + url + "/x",
-		`<iframe src="data:application/pdf;base64,JVBERi0xLjQK"></iframe>`: "A PDF within a page is not shown: data:application/pdf;base64,JVBERi0xLjQK",
-		`<svg><use href="` + url + `/mask.svg#a"></use></svg>`:             "Could not load " + url + "/mask.svg#a",
+		`<embed type="application/pdf" src="` + url + `/x">`:                "A PDF within a page is not shown: " + url + "/x",
+		`<iframe src="data:application/pdf;base64,JVBERi0xLjQK"></iframe>`:  "A PDF within a page is not shown: data:application/pdf;base64,JVBERi0xLjQK",
+		`<svg><use href="` + url + `/mask.svg#a"></use></svg>`:              "Could not load " + url + "/mask.svg#a",
+		`<img srcset="` + url + `/none.png 1x">`:                            "Could not load " + url + "/none.png",
+		`<img srcset="` + url + `/none.png" src="` + one + `">`:             "Could not load " + url + "/none.png",
+		`<script type="module">import "` + url + `/none.js"</script>`:       "Could not load " + url + "/none.js",
+		`<script>fetch("data:,x").then((answer) => answer.json())</script>`: `Script error: SyntaxError: Unexpected token 'x', "x" is not valid JSON`,
 	} {
 		if _, warnings := run(t, b, task("png", html)); !slices.Contains(titlesOf(warnings), want) {
 			t.Errorf("%s: warnings %v, want %q", html, warnings, want)
+		}
+	}
+}
+
+// Relative URLs lead nowhere, whatever has them.
+func TestRelativeURLsAreNamed(t *testing.T) {
+	b := startBehind(t, loopback, 0)
+	for html, want := range map[string]string{
+		`<style>@import "x.css";</style>`:                  "x.css",
+		`<iframe src="page.html"></iframe>`:                "page.html",
+		`<iframe srcdoc="<img src=x.png>"></iframe>`:       "x.png",
+		`<embed src="x.svg">`:                              "x.svg",
+		`<img srcset="x.png 1x">`:                          "x.png",
+		`<picture><source srcset="x.webp"><img></picture>`: "x.webp",
+		`<script type="module">import "./x.js"</script>`:   "x.js",
+		`<svg><image href="x.png"></image></svg>`:          "x.png",
+		`<svg><use href="x.svg#a"></use></svg>`:            "x.svg#a",
+		`<img src="x.png"><style>@import "x.png";</style>`: "x.png",
+		`<style>@font-face { font-family: F; src: url(x.woff2) }</style><link rel="stylesheet" href="x.css">`: "x.css",
+	} {
+		_, warnings := run(t, b, task("png", html))
+		if len(warnings) != 1 || warnings[0].Title != "Could not load "+want || !strings.HasPrefix(warnings[0].Details, "a page has no address of its own") {
+			t.Errorf("%s: warnings %v, want one of %s", html, warnings, want)
 		}
 	}
 }

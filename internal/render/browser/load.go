@@ -332,16 +332,21 @@ func readReport(text string) (r report) {
 	}
 	r.Warnings = r.Warnings[:min(len(r.Warnings), maxWarnings)]
 	for i, w := range r.Warnings {
-		if w.Title == "Could not load "+documentURL {
-			w.Title, w.Details = `Could not load ""`, "an img, a script or another element has an empty address"
-		}
-		if strings.HasPrefix(w.Title, "Could not load "+documentURL) {
-			w.Details = "a page has no address of its own, so it has no relative URLs; use an https: or data: URL"
-		}
-		w.Title, w.Details = strings.ReplaceAll(w.Title, documentURL, ""), strings.ReplaceAll(w.Details, documentURL, "")
-		r.Warnings[i] = render.Warning{Title: bounded(w.Title, maxTitle), Details: bounded(w.Details, maxDetails)}
+		r.Warnings[i] = readable(w)
 	}
 	return r
+}
+
+// readable returns a warning within the bounds and without the address of every page, which nobody knows.
+func readable(w render.Warning) render.Warning {
+	if w.Title == "Could not load "+documentURL {
+		w.Title, w.Details = `Could not load ""`, "an img, a script or another element has an empty address"
+	}
+	if strings.HasPrefix(w.Title, "Could not load "+documentURL) {
+		w.Details = "a page has no address of its own, so it has no relative URLs; use an https: or data: URL"
+	}
+	w.Title, w.Details = strings.ReplaceAll(w.Title, documentURL, ""), strings.ReplaceAll(w.Details, documentURL, "")
+	return render.Warning{Title: bounded(w.Title, maxTitle), Details: bounded(w.Details, maxDetails)}
 }
 
 // bounded returns the beginning of a text in valid UTF-8 of at most limit bytes.

@@ -37,8 +37,9 @@ var (
 	named = regexp.MustCompile(`(?i)\.(gif|webp|apng|avif)\b|^blob:`)
 )
 
-// examine reads what a page has loaded from the network, which the page itself does not learn. It warns of frames and styles that could not be loaded,
-// and of SVG files that move or name others, and makes the page begin other pictures that move when a film begins.
+// examine reads what a page has loaded from the network, which the page itself does not learn. It warns of frames, styles and imported scripts that could
+// not be loaded, of all that has a relative address, and of SVG files that move or name others, and makes the page begin other pictures that move when a
+// film begins.
 func (t *tab) examine(ctx context.Context, r *report) error {
 	loaded, err := devtools.Call(ctx, t.session, page.GetResourceTree, cdp.Empty{})
 	if err != nil {
@@ -49,9 +50,11 @@ func (t *tab) examine(ctx context.Context, r *report) error {
 		frames = append(frames, frames[0].ChildFrames...)
 		if url := frames[0].Frame.UnreachableURL; url != "" {
 			r.missing(url)
+		} else if relative(frames[0].Frame.URL) {
+			r.missing(frames[0].Frame.URL)
 		}
 		for _, resource := range frames[0].Resources {
-			if resource.Failed && resource.Type == network.ResourceTypeStylesheet {
+			if resource.Failed && (resource.Type == network.ResourceTypeStylesheet || resource.Type == network.ResourceTypeScript) || relative(resource.URL) {
 				r.missing(resource.URL)
 			}
 			drawing := resource.MimeType == "image/svg+xml"
@@ -112,11 +115,16 @@ func (r *report) adrift(urls []string) {
 	}
 }
 
+// relative reports whether a URL is relative to the page, which has no files: the browser takes the error that it gets instead for the content of a frame.
+func relative(url string) bool {
+	return strings.HasPrefix(url, documentURL) && url != documentURL && !strings.HasPrefix(url, fontsURL)
+}
+
 // missing adds a warning that something could not be loaded, unless there is one.
 func (r *report) missing(url string) {
-	title := bounded("Could not load "+url, maxTitle)
-	if !slices.ContainsFunc(r.Warnings, func(w render.Warning) bool { return strings.HasPrefix(w.Title, title) }) {
-		r.Warnings = append(r.Warnings, render.Warning{Title: title})
+	w := readable(render.Warning{Title: "Could not load " + url})
+	if !slices.ContainsFunc(r.Warnings, func(known render.Warning) bool { return strings.HasPrefix(known.Title, w.Title) }) {
+		r.Warnings = append(r.Warnings, w)
 	}
 }
 

@@ -187,6 +187,13 @@
     warn(`Console error: ${args.map(String).join(' ')}`);
     consoleError(...args);
   };
+  const absolute = (url) => {
+    try {
+      return new URL(url, document.baseURI).href;
+    } catch {
+      return url;
+    }
+  };
   addEventListener('unhandledrejection', (event) => warn(`Script error: ${event.reason}`));
   // isPassedOver reports whether a source is one of those that the browser does not try, because one of those after it is for this browser.
   const isPassedOver = (source) => {
@@ -198,7 +205,7 @@
   };
   addEventListener('error', (event) => {
     const { localName, currentSrc, src, href, data } = event.target;
-    const url = localName === 'img' && currentSrc || src || (href?.baseVal ?? href) || data; // an img may have tried another of its addresses
+    const url = localName === 'img' && currentSrc || src || (href?.baseVal ? absolute(href.baseVal) : href) || data; // an img may have tried another of its addresses
     // What an observer has not told yet, it tells with the next frame.
     if (event.target === window && /^ResizeObserver loop/.test(event.message)) return;
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);

@@ -23,9 +23,12 @@
   };
   const realFetch = window.fetch;
   window.fetch = function fetch(input, options) { return follow(input?.url ?? input, realFetch.call(this, input, options)); };
+  // The browser keeps quiet about what is no JSON if nobody handles it, because no script has thrown the error.
+  const RealSyntaxError = SyntaxError;
+  const tell = (error) => { throw error instanceof RealSyntaxError ? new RealSyntaxError(error.message) : error; };
   for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']) {
     const read = Response.prototype[name];
-    if (read !== undefined) Response.prototype[name] = function () { return made.has(this) ? read.call(this) : follow(this.url, read.call(this)); };
+    if (read !== undefined) Response.prototype[name] = function () { return made.has(this) ? read.call(this) : follow(this.url, read.call(this)).catch(tell); };
   }
   const addresses = new WeakMap();
   const { open: realOpen, send: realSend } = XMLHttpRequest.prototype;
