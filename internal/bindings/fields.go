@@ -61,6 +61,9 @@ func meanings(path string, lists []string) [][]string {
 	parts := strings.Split(path, ".")
 	all := [][]string{parts}
 	for n := len(lists); n > 0; n-- {
+		if path == "item" && n < len(lists) {
+			break // each list has items of its own
+		}
 		rest := parts
 		if parts[0] == "item" {
 			rest = parts[1:]
@@ -101,6 +104,9 @@ func (f *field) unused(path string, value any, found *[]UnusedField) {
 	}
 	switch v := value.(type) {
 	case map[string]any:
+		if f.fields[""] != nil && len(f.fields) == 1 {
+			return // pages show a list: a render says that this is none
+		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			full := path + "." + name
 			if used := f.fields[name]; used != nil {

@@ -29,6 +29,8 @@ func TestUnusedFields(t *testing.T) {
 		"texts in a list":               {page: `<li data-each="order"><b data-param="item"></b></li>`, value: `["a", {"b": 1}]`},
 		"the element itself":            {page: `<li data-each="order" data-param="item.name">`, value: `[{"name": 1}]`},
 		"a list in a list":              {page: `<ul data-each="order"><li data-each="item.parts"><b data-param="size"></b><i data-param="name"></i></li></ul>`, value: `[{"name": "x", "parts": [{"size": 1, "siz": 2}]}]`, want: []string{"order.parts.siz of name, size"}},
+		"items of a list in a list":     {page: `<ul data-each="order"><b data-param="name"></b><li data-each="tags" data-param="item"></li></ul>`, value: `[{"name": "x", "tags": ["a"]}, {"nam": "y"}]`, want: []string{"order.nam of name, tags"}},
+		"an object for a list":          {page: `<li data-each="order" data-param="item.name">`, value: `{"name": 1}`},
 		"a list in an object":           {page: `<p data-param="order.total"><li data-each="order.lines"><b data-param="name"></b></li>`, value: `{"lines": [{"name": 1, "nam": 1}], "total": 1}`, want: []string{"order.lines.nam of name"}},
 		"one item":                      {page: `<p data-param="order.0.name">`, value: `[{"name": 1}, {"other": 2}]`},
 		"the order beside a list":       {page: `<li data-each="lines"><b data-param="order.total"></b></li>`, value: `{"total": 1, "totl": 2}`, want: []string{"order.totl of total"}},

@@ -262,7 +262,7 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 	}
 	for _, f := range painted {
 		same := func(other lint.Finding) bool {
-			return f.Rule == other.Rule && strings.HasPrefix(other.Where, f.Where) && (f.Rule == lint.UnreachableFile || f.Rule == lint.UnknownAttribute)
+			return f.Rule == other.Rule && strings.HasPrefix(other.Where, f.Where) && f.Subject != "" && strings.HasPrefix(other.Subject, f.Subject)
 		}
 		if !slices.ContainsFunc(findings, same) {
 			findings = append(findings, f)

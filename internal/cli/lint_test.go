@@ -39,6 +39,7 @@ spec:
 	good := write(named("card", `html: "<p data-param=a>x"`))
 	image := write(named("card", `html: "<img>"`))
 	twice := write(named("card", `html: "<p>x"`) + "---\n" + named("other", `html: "<img>"`))
+	files := write(named("card", `html: "<img alt='' src=logo.png><img alt='' src='data:image/png;base64,AAAA'><i data-parm=a></i>x"`))
 	source := write(named("card", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`) + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: \"<img>\"}\n")
 	inNamespace := func(namespace, page string) string {
 		return strings.Replace(named("card", page), "{name: card}", "{name: card, namespace: "+namespace+"}", 1) +
@@ -54,6 +55,10 @@ spec:
 	}{
 		"nothing is wrong":      {args: []string{"-f", good, "--static", "--strict"}, text: "0 errors and 0 warnings in 1 template"},
 		"with the browser":      {args: []string{"-f", good, "--strict"}, text: "0 errors and 0 warnings in 1 template"},
+		"what the text tells":   {args: []string{"-f", files}, text: "'logo.png' cannot be loaded"},
+		"what it does not tell": {args: []string{"-f", files}, text: "Could not load data:image/png"},
+		"an attribute it has":   {args: []string{"-f", files}, text: "data-parm is no attribute"},
+		"each of them once":     {args: []string{"-f", files}, text: "0 errors and 3 warnings in 1 template"},
 		"a warning":             {args: []string{"-f", image, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},
 		"a warning that counts": {args: []string{"-f", image, "--static", "--strict"}, code: exitRenderFailed, text: "error: 0 errors and 1 warning in 1 template"},
 		"a page in a ConfigMap": {args: []string{"-f", source, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},

@@ -64,6 +64,8 @@ type Finding struct {
 	Where string `json:"where"`
 	// Message says what is wrong and what to do.
 	Message string `json:"message"`
+	// Subject tells a finding from others of its rule and page: the address of a file as a page resolves it, or an attribute, as a render's warning begins.
+	Subject string `json:"-"`
 }
 
 // parameterName matches what the API takes as a parameter's name.
@@ -72,7 +74,10 @@ var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 // Template returns what is wrong with a template, at most 100 findings: those of its parameters first, then page by page. What a page uses whose
 // HTML is unknown is unknown too.
 func Template(template *platenv1alpha1.RenderTemplate, source bindings.HTML) []Finding {
-	l := linter{template: template}
+	l := linter{template: template, objects: map[string]bool{}}
+	for _, p := range bindings.Parameters(template, source) {
+		l.objects[p.Name] = !p.Declared && p.Type == platenv1alpha1.ParameterType(values.Object)
+	}
 	whole := true
 	for _, page := range template.Spec.Pages {
 		text, known := source(page)
@@ -104,8 +109,8 @@ func TakenIDs(templates []platenv1alpha1.RenderTemplate) map[string]Finding {
 		for _, name := range names {
 			others := slices.DeleteFunc(slices.Clone(names), func(other string) bool { return other == name })
 			if len(others) > 0 {
-				taken[name] = Finding{TemplateIDTaken, Error, "spec.templateID",
-					fmt.Sprintf("%d is also the templateID of %s; REST clients meet only one of them; give each template a number of its own", id, strings.Join(others[:min(len(others), 5)], ", "))}
+				taken[name] = Finding{Rule: TemplateIDTaken, Severity: Error, Where: "spec.templateID",
+					Message: fmt.Sprintf("%d is also the templateID of %s; REST clients meet only one of them; give each template a number of its own", id, strings.Join(others[:min(len(others), 5)], ", "))}
 			}
 		}
 	}
@@ -118,11 +123,16 @@ type linter struct {
 	// used are the parameters that a page binds; scripted tells that a script may use any.
 	used     map[string]bool
 	scripted bool
+	// objects are the values of which pages show fields. No type of a parameter takes them, so nobody can declare them.
+	objects map[string]bool
 }
 
 func (l *linter) add(rule string, severity Severity, where, format string, args ...any) {
-	l.findings = append(l.findings, Finding{rule, severity, where, fmt.Sprintf(format, args...)})
+	l.findings = append(l.findings, Finding{Rule: rule, Severity: severity, Where: where, Message: fmt.Sprintf(format, args...)})
 }
+
+// about says what the finding that was added last is about.
+func (l *linter) about(subject string) { l.findings[len(l.findings)-1].Subject = subject }
 
 // checkParameters checks the declared parameters. whole tells whether the HTML of every page is known.
 func (l *linter) checkParameters(whole bool) {
@@ -193,8 +203,10 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 			switch {
 			case takes != nil && !slices.Contains(takes, a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
+				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
 			case takes == nil && !bindings.IsPath(a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it, without operators and without a dot in front; an item of a list is item", a.Key, cut(a.Val))
+				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
 			}
 			continue
 		}
@@ -210,6 +222,7 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 		})
 		if len(near) > 0 && !code.name(a.Key) {
 			l.add(UnknownAttribute, Warning, where, "%s is no attribute of Platen; did you mean %s?", cut(a.Key), nearest.Name(a.Key, near))
+			l.about(a.Key)
 		}
 	}
 }
@@ -255,8 +268,10 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 		l.used = map[string]bool{}
 	}
 	declared := make([]string, 0, len(l.template.Spec.Parameters))
+	types := map[string]platenv1alpha1.ParameterType{}
 	for _, d := range l.template.Spec.Parameters {
 		declared = append(declared, d.Name)
+		types[d.Name] = cmp.Or(d.Type, platenv1alpha1.ParameterText)
 	}
 	unknown := map[string]bool{}
 	for _, b := range p.Bindings {
@@ -266,9 +281,14 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 			}
 			continue
 		}
-		name, _, _ := strings.Cut(b.Path, ".")
+		name, _, field := strings.Cut(b.Path, ".")
 		l.used[name] = true
-		if len(declared) > 0 && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
+		if kind, ok := types[name]; ok && field && len(b.Lists) == 0 && kind != platenv1alpha1.ParameterList && !unknown[name] {
+			unknown[name] = true
+			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)),
+				"the parameter '%s' is of type %s, which has no fields; remove it from spec.parameters: a job may give an object for what is not declared", name, kind)
+		}
+		if len(declared) > 0 && !l.objects[name] && len(b.Lists) == 0 && !slices.Contains(declared, name) && !unknown[name] {
 			unknown[name] = true
 			hint := "declare it in spec.parameters"
 			if !parameterName.MatchString(name) {
@@ -315,8 +335,19 @@ func (l *linter) checkFiles(n *html.Node, where string) {
 	for _, address := range addresses {
 		if reason := unreachable(address); reason != "" {
 			l.add(UnreachableFile, Warning, where, "'%s' cannot be loaded: %s; use an https: or data: URL", cut(address), reason)
+			l.about(resolved(address))
 		}
 	}
+}
+
+// resolved returns an address as a render tells it: a page has an address that nobody sees.
+func resolved(address string) string {
+	const page = "http://page.invalid/"
+	base, _ := url.Parse(page)
+	if u, err := base.Parse(strings.TrimSpace(address)); err == nil {
+		return strings.TrimPrefix(u.String(), page)
+	}
+	return address
 }
 
 // unreachable returns why a page can never load an address; empty if it may.

@@ -48,7 +48,15 @@ func TestTemplate(t *testing.T) {
 			want:       []string{`unknown-binding warning page front, data-param="unit price"`},
 			message:    "rename it, because a parameter has only letters, digits, hyphens and underscores, with a letter or an underscore first",
 		},
-		"fields of items":    {parameters: headline, page: `<h1 data-param="headline">x</h1><p data-each="headline"><b data-param="price"></b></p>`},
+		"fields of items": {parameters: headline, page: `<h1 data-param="headline">x</h1><p data-each="headline"><b data-param="price"></b></p>`},
+		"an object, which cannot be declared": {
+			parameters: headline, page: `<h1 data-param="headline">x</h1><p data-if="order"><b data-param="order.total">x</b><i data-param-href="order.link">y</i></p>`,
+		},
+		"an object that is declared": {
+			parameters: []platenv1alpha1.Parameter{{Name: "order"}, {Name: "rows", Type: "list"}}, page: `<p data-if="order"><b data-param="order.total">x</b><b data-param="order.tax">x</b><i data-param="rows.0.name">y</i></p>`,
+			want:    []string{`unknown-binding warning page front, data-param="order.total"`},
+			message: "the parameter 'order' is of type text, which has no fields; remove it from spec.parameters: a job may give an object for what is not declared",
+		},
 		"a template without": {page: `<p data-param="anything">x</p>`},
 		"a parameter that no page uses": {
 			parameters: headline, page: `<p>x</p>`, want: []string{"unused-parameter warning spec.parameters[0]"}, message: "no page uses the parameter 'headline'",
@@ -149,8 +157,8 @@ func TestPagesOfConfigMaps(t *testing.T) {
 		t.Errorf("a page that is not known: %v", findings)
 	}
 	want := []Finding{
-		{UnusedParameter, Warning, "spec.parameters[0]", `no page uses the parameter 'headline'; bind it with data-param="headline", or remove it`},
-		{EmptyPage, Warning, "page front, key 'front.html' of ConfigMap 'pages'", "the page has no text and no element to show; jobs render its background alone"},
+		{UnusedParameter, Warning, "spec.parameters[0]", `no page uses the parameter 'headline'; bind it with data-param="headline", or remove it`, ""},
+		{EmptyPage, Warning, "page front, key 'front.html' of ConfigMap 'pages'", "the page has no text and no element to show; jobs render its background alone", ""},
 	}
 	if diff := cmp.Diff(want, Template(template, func(platenv1alpha1.TemplatePage) (string, bool) { return "", true })); diff != "" {
 		t.Errorf("an empty page: %s", diff)

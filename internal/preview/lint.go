@@ -8,6 +8,7 @@ import (
 	_ "embed" // the script
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -89,6 +90,9 @@ func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 	return findings, nil
 }
 
+// ofAttribute matches the title of a warning of bind.js that names a wrong attribute.
+var ofAttribute = regexp.MustCompile(`(?s)^(data.*) (?:is no attribute of Platen|does nothing|names no value)$`)
+
 // finding turns a warning of a page into a finding.
 func finding(page string, w render.Warning) lint.Finding {
 	f := lint.Finding{Rule: RulePageWarning, Severity: lint.Warning, Where: "page " + page, Message: w.Title}
@@ -98,9 +102,9 @@ func finding(page string, w render.Warning) lint.Finding {
 		f.Rule, f.Where, f.Message = RuleTextOverflow, f.Where+", "+element, w.Details+"; make room, or add data-fit"
 		return f
 	case strings.HasPrefix(w.Title, "Could not load"):
-		f.Rule = RuleUnreachableFile
-	case strings.HasPrefix(w.Title, "data"):
-		f.Rule = lint.UnknownAttribute
+		f.Rule, f.Subject = RuleUnreachableFile, strings.TrimPrefix(w.Title, "Could not load ")
+	case ofAttribute.MatchString(w.Title):
+		f.Rule, f.Subject = lint.UnknownAttribute, ofAttribute.FindStringSubmatch(w.Title)[1]
 	case strings.HasPrefix(w.Title, "Font "):
 		f.Rule = RuleMissingFont
 	case strings.HasPrefix(w.Title, "Script error"), strings.HasPrefix(w.Title, "Console error"):

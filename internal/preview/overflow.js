@@ -30,6 +30,10 @@
     return Object.entries(sides).find(([, pixels]) => pixels > 1);
   };
   const check = () => {
+    // Finite animations are at their end in a picture, and a film ends there.
+    for (const animation of document.getAnimations()) {
+      if (animation.playState === 'running' && Number.isFinite(animation.effect?.getComputedTiming().endTime)) animation.finish();
+    }
     const reported = new Set();
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const range = document.createRange();

@@ -324,6 +324,21 @@
     else warn(`${list}[${index}]: this page shows fields of each item, ${names}, and this item is ${kind}`, `the template's own text stays; an item looks like {${JSON.stringify([...fields][0])}: ...}`);
   };
 
+  // checkPath warns of a path that leads into what has no fields, so that the page keeps what it has in its place. Of items, checkItems tells.
+  const checkPath = (attribute, path, scopes) => {
+    const parts = path.split('.');
+    for (let n = 1; n < parts.length; n++) {
+      const whole = parts.slice(0, n).join('.');
+      const value = lookup(whole, scopes);
+      if (value === undefined || value === null || typeof value === 'object' && !Array.isArray(value) || Array.isArray(value) && /^\d+$/.test(parts[n])) continue;
+      if (whole === 'item' || doubts.has(`${path}.`)) return;
+      doubts.add(`${path}.`);
+      const kind = Array.isArray(value) ? 'a list' : { string: 'a text', number: 'a number' }[typeof value] ?? 'true or false';
+      warn(`${attribute}="${path}" shows no value: ${whole} is ${show(value)}, which is ${kind}`, `the template's own text stays; ${whole} looks like {${JSON.stringify(parts[n])}: ...}`);
+      return;
+    }
+  };
+
   let clones = 0;
   const bind = (root, scopes) => {
     for (const element of [...root.querySelectorAll('[data-each]')]) {
@@ -331,6 +346,7 @@
       const items = lookup(element.dataset.each, scopes);
       const name = element.dataset.each;
       element.removeAttribute('data-each');
+      if (items === undefined) checkPath('data-each', name, scopes);
       if (items !== undefined && items !== null && items !== '' && !Array.isArray(items)) {
         warn(`data-each="${name}" shows nothing: ${show(items)} is no list`, 'a list is written in JSON, such as ["one", "two"]');
       }
@@ -359,6 +375,7 @@
     for (const element of root.querySelectorAll('[data-param]')) {
       const key = element.dataset.param;
       const value = lookup(key, scopes);
+      if (value === undefined && element.dataset.bound !== '') checkPath('data-param', key, scopes);
       if (value === undefined || value === null || element.dataset.bound === '') continue;
       element.dataset.bound = '';
       const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
@@ -372,6 +389,7 @@
     }
     for (const element of root.querySelectorAll('[data-param-href]')) {
       const value = lookup(element.dataset.paramHref, scopes);
+      if (value === undefined) checkPath('data-param-href', element.dataset.paramHref, scopes);
       if (value !== undefined && value !== null) setLink(element, element.dataset.paramHref, value);
     }
   };
