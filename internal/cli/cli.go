@@ -249,6 +249,9 @@ func subcommand(what string) func(*cobra.Command, []string) error {
 			}
 			return usage("%s knows no %q; did you mean: %s", what, args[0], strings.Join(names, ", "))
 		}
+		if what == "completion" { // which is no verb
+			return usage("name the shell: %s", strings.Join(names, ", "))
+		}
 		return usage("say what to %s: %s", what, strings.Join(names, ", "))
 	}
 }

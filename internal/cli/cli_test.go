@@ -325,6 +325,7 @@ func TestUsageErrors(t *testing.T) {
 		"a misspelt command": {args: []string{"rendr"}, text: `error: platen knows no "rendr"; did you mean: render`},
 		"no command":         {args: []string{"deploy"}, text: `error: platen knows no "deploy"; there are: check, completion, connect, `},
 		"another word":       {args: []string{"connect"}, text: "say what to connect: dropbox"},
+		"no shell":           {args: []string{"completion"}, text: "name the shell: bash, fish, powershell, zsh"},
 		"another output":     {args: []string{"status", "-o", "xml"}, text: `-o must be json or yaml or name, not "xml"`},
 		"no number":          {args: []string{"render", "x", "--quality", "high"}, text: `invalid argument "high" for --quality: it must be a whole number`},
 		"a range of pages":   {args: []string{"preview", "x", "--pages", "1-2"}, text: `invalid argument "1-2" for --pages: it must be whole numbers with commas between them, such as 1,3`},

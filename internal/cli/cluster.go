@@ -126,13 +126,22 @@ func (c *cluster) list(ctx context.Context, list client.ObjectList, allNamespace
 // errGone means that the object that follow watched was deleted.
 var errGone = errors.New("was deleted meanwhile")
 
-// follow calls see with an object of the namespace, and again after each change, until see is done or ctx ends.
+// follow calls see with an object of the namespace, and again after each change, until see is done or ctx ends. object may be an earlier state: then see
+// learns the later ones even if the object is gone by now.
 func follow[T client.Object](ctx context.Context, c *cluster, name string, object T, list client.ObjectList, see func(T) (done bool, err error)) error {
 	for {
+		known := object.GetResourceVersion()
 		err := c.get(ctx, name, object)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case apierrors.IsNotFound(err) && known != "":
+			object.SetName(name)
+			object.SetResourceVersion(known)
+			if done, err := followWatch(ctx, c, object, list, see); done || err != nil {
+				return err
+			}
+			return fmt.Errorf("%s %w", name, errGone) // the API server does not remember it
 		case apierrors.IsNotFound(err):
 			return fmt.Errorf("%s %w", name, errGone)
 		case err != nil:
@@ -171,13 +180,14 @@ func followWatch[T client.Object](ctx context.Context, c *cluster, object T, lis
 			switch {
 			case !ok || event.Type == watch.Error:
 				return false, nil
-			case event.Type == watch.Deleted:
-				return false, fmt.Errorf("%s %w", object.GetName(), errGone)
 			case !isObject:
 				continue
 			}
-			if done, err := see(changed); done || err != nil {
+			if done, err := see(changed); done || err != nil { // the last state of a deleted object, too
 				return done, err
+			}
+			if event.Type == watch.Deleted {
+				return false, fmt.Errorf("%s %w", object.GetName(), errGone)
 			}
 		}
 	}

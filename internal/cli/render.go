@@ -340,7 +340,7 @@ func (o *options) awaitJob(ctx context.Context, c *cluster, job *platenv1alpha1.
 	}
 	bar := newProgress(o.ErrOut)
 	last := job
-	err := follow(ctx, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
+	err := follow(ctx, c, job.Name, job.DeepCopy(), &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		last = now
 		bar.show(progressOf(now, pages))
 		return done(now), nil

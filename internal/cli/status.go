@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/plural"
 )
 
 // status is kubectl platen status.
@@ -111,12 +113,7 @@ If an upload failed because of its connection, Platen retries it by itself once 
 			if err != nil {
 				return err
 			}
-			for _, name := range args {
-				if err := r.job(command.Context(), c, name); err != nil {
-					return err
-				}
-			}
-			return nil
+			return r.jobs(command.Context(), c, args)
 		},
 	}
 	command.Flags().BoolVar(&r.wait, "wait", false, "wait until the uploads have succeeded or failed")
@@ -124,42 +121,85 @@ If an upload failed because of its connection, Platen retries it by itself once 
 	return command
 }
 
-func (r *retryCommand) job(ctx context.Context, c *cluster, name string) error {
+// jobs retries the uploads of each job, also after one that cannot be retried, and then waits for all together.
+func (r *retryCommand) jobs(ctx context.Context, c *cluster, args []string) error {
+	var names []string
+	for _, name := range args {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	var asked, requests, problems []string
+	code, last := 0, error(nil)
+	fail := func(err error) {
+		if got := exitCodeOf(err); got == exitTimeout || code != exitTimeout && slices.Index(worst, got) > slices.Index(worst, code) {
+			code = got
+		}
+		last = err
+		problems = append(problems, err.Error())
+	}
+	for _, name := range names {
+		requested, err := r.request(ctx, c, name)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			fail(err)
+			continue
+		}
+		asked, requests = append(asked, name), append(requests, requested)
+	}
+	if r.wait {
+		waiting, cancel := context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+		for i, name := range asked {
+			if err := r.await(waiting, c, name, requests[i], len(names) > 1); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				fail(err)
+			}
+		}
+	}
+	if len(names) == 1 || last == nil {
+		return last
+	}
+	return &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), plural.Count(len(names), "job"), listed(problems, 0))}
+}
+
+// request asks Platen to upload a job's files again, and returns the value of the annotation that does so.
+func (r *retryCommand) request(ctx context.Context, c *cluster, name string) (string, error) {
 	job := &platenv1alpha1.RenderJob{}
 	if err := c.get(ctx, name, job); err != nil {
-		return c.notFound(ctx, err, "RenderJob", name, &platenv1alpha1.RenderJobList{})
+		return "", c.notFound(ctx, err, "RenderJob", name, &platenv1alpha1.RenderJobList{})
 	}
 	switch _, sentence := stage(job); {
 	case !job.Finished():
-		return fmt.Errorf("RenderJob %s/%s has not finished (%s): there is nothing to retry yet", c.namespace, name, sentence)
+		return "", fmt.Errorf("RenderJob %s/%s has not finished (%s): there is nothing to retry yet", c.namespace, name, sentence)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
-		return fmt.Errorf("RenderJob %s/%s could not be rendered (%s): change its spec to render it again", c.namespace, name, sentence)
+		return "", fmt.Errorf("RenderJob %s/%s could not be rendered (%s): change its spec to render it again", c.namespace, name, sentence)
 	case !retriable(job):
-		return fmt.Errorf("RenderJob %s/%s has no failed upload: there is nothing to retry", c.namespace, name)
+		return "", fmt.Errorf("RenderJob %s/%s has no failed upload: there is nothing to retry", c.namespace, name)
 	}
 	requested := time.Now().UTC().Format(time.RFC3339Nano)
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: requested},
 	}})
 	if err != nil {
-		return err
+		return "", err
 	}
 	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if err := c.Patch(limited, job, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldOwner)); err != nil {
-		return explain(err)
+		return "", explain(err)
 	}
 	if !r.wait {
 		fmt.Fprint(r.Out, r.sameCluster(fmt.Sprintf("renderjob.platen.dev/%s is uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)))
-		return nil
 	}
-	return r.await(ctx, c, name, requested)
+	return requested, nil
 }
 
-// await waits until the manager has handled the request, and prints the result.
-func (r *retryCommand) await(ctx context.Context, c *cluster, name, requested string) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
+// await waits until the manager has handled the request, and prints the result, with the job's name if it is one of several.
+func (r *retryCommand) await(ctx context.Context, c *cluster, name, requested string, several bool) error {
 	var done *platenv1alpha1.RenderJob
 	err := follow(ctx, c, name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 		done = now
@@ -170,6 +210,9 @@ func (r *retryCommand) await(ctx context.Context, c *cluster, name, requested st
 		return &exitError{exitTimeout, fmt.Errorf("RenderJob %s/%s was not uploaded within %s; see kubectl platen status %s -n %s", c.namespace, name, r.timeout, name, c.namespace)}
 	case err != nil:
 		return err
+	}
+	if several {
+		fmt.Fprintf(r.Out, "%s:\n", name)
 	}
 	describeUploads(r.Out, done)
 	r.printNext(advice(done))

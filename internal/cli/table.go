@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 
@@ -242,6 +243,9 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 		}
 		return r.printJobs(jobs, "created (dry run)", printed)
 	}
+	if err := r.checkNames(ctx, c, t, jobs); err != nil {
+		return err
+	}
 	for i, job := range jobs {
 		if err := r.create(ctx, c, job); err != nil {
 			if i > 0 && r.dryRun == dryRunNone {
@@ -268,6 +272,41 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 		failed = errors.Join(r.printJobs(ended, "", true), failed)
 	}
 	return failed
+}
+
+// checkNames refuses a table before its first job if there are jobs of the names already. Who may not list jobs learns of them one by one.
+func (r *renderCommand) checkNames(ctx context.Context, c *cluster, t *table, jobs []*platenv1alpha1.RenderJob) error {
+	if r.name == "" {
+		return nil
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(platenv1alpha1.GroupVersion.WithKind("RenderJobList"))
+	there := map[string]bool{}
+	for _, name := range c.names(ctx, list, false) {
+		there[name] = true
+	}
+	var taken []string
+	var first tableRow
+	for i, job := range jobs {
+		if there[job.Name] {
+			if len(taken) == 0 {
+				first = t.rows[i]
+			}
+			taken = append(taken, job.Name)
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	others, them := "", "it"
+	if more := len(taken) - 1; more > 0 {
+		others, them = ", and so do those of "+plural.Count(more, "other row"), "them"
+	}
+	if len(taken) <= maxProblems {
+		them += fmt.Sprintf(" (kubectl delete renderjob %s -n %s)", strings.Join(taken, " "), c.namespace)
+	}
+	return fmt.Errorf("--csv %s, %s: RenderJob %s/%s exists already%s: give another --name, or delete %s (0 of %s are created)",
+		t.name, first, c.namespace, taken[0], others, them, plural.Count(len(jobs), "job"))
 }
 
 // restFrom says how to make the jobs of a row and of those after it, if the cluster has refused the row's: nobody knows after any other error whether it is
@@ -327,7 +366,7 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 	for i, job := range jobs {
 		bar.show(i, len(jobs), fmt.Sprintf("%d of %s finished", i, plural.Count(len(jobs), "job")))
 		last := job
-		err := follow(waiting, c, job.Name, &platenv1alpha1.RenderJob{}, &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
+		err := follow(waiting, c, job.Name, job.DeepCopy(), &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 			last = now
 			return now.Finished(), nil
 		})

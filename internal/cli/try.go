@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed" // the template and the job
 	"errors"
@@ -142,7 +143,7 @@ func (t *tryCommand) awaitReady(ctx context.Context, c *cluster) error {
 		installed, missing, err := t.missing(ctx, c)
 		switch {
 		case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return &exitError{exitTimeout, fmt.Errorf("waited %s for Platen to become ready: %s", t.timeout, missing)}
+			return &exitError{exitTimeout, fmt.Errorf("waited %s for Platen to become ready: %s", t.timeout, cmp.Or(missing, "the cluster has not answered yet"))}
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && (!installed || time.Since(began) > servedWithin):

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -544,6 +545,30 @@ func TestStatusAndRetry(t *testing.T) {
 		if r := platen(t, "retry", name, "-n", namespace); r.code != 1 || !strings.Contains(r.errOut, text) {
 			t.Errorf("%s: exit code %d, %s", name, r.code, r.errOut)
 		}
+	}
+}
+
+// One job that cannot be retried keeps no other from it.
+func TestRetrySeveral(t *testing.T) {
+	namespace := studio(t)
+	made(t, namespace, "well", rendered("http://x", "one"))
+	made(t, namespace, "failed-a", notUploaded("http://x"))
+	made(t, namespace, "failed-b", notUploaded("http://x"))
+	r := platen(t, "retry", "well", "failed-a", "nope", "failed-b", "failed-a", "-n", namespace)
+	want := []string{"2 of 4 jobs did not succeed:\n", "  RenderJob " + namespace + "/well has no failed upload", "  RenderJob 'nope' does not exist in namespace " + namespace}
+	if r.code != 1 || strings.Count(r.out, "is uploaded again") != 2 || slices.ContainsFunc(want, func(text string) bool { return !strings.Contains(r.errOut, text) }) {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	for _, name := range []string{"failed-a", "failed-b"} {
+		job := &platenv1alpha1.RenderJob{}
+		if err := api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, job); err != nil || job.Annotations[platenv1alpha1.RetryUploadsAnnotation] == "" {
+			t.Errorf("%s: %v, annotations %v", name, err, job.Annotations)
+		}
+	}
+	// The time to wait is for all together.
+	r = platen(t, "retry", "failed-a", "failed-b", "--wait", "--timeout", "1s", "-n", namespace)
+	if r.code != 5 || strings.Count(r.errOut, " was not uploaded within 1s") != 2 {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
 }
 

@@ -115,6 +115,26 @@ func TestRenderATable(t *testing.T) {
 	}
 }
 
+// A name that is taken in the middle stops a table before its first job.
+func TestATableWhoseNamesAreTakenMakesNoJob(t *testing.T) {
+	namespace := studio(t)
+	people := table(t, "headline\nAda\nGrace\nHedy\n")
+	for _, taken := range []string{"cards-2", "cards-3"} {
+		if r := platen(t, "render", "banner", "--set", "headline=x", "--name", taken, "-n", namespace); r.code != 0 {
+			t.Fatal(r.errOut)
+		}
+	}
+	r := platen(t, "render", "banner", "--csv", people, "--name", "cards", "-n", namespace)
+	want := fmt.Sprintf("row 2 (line 3): RenderJob %[1]s/cards-2 exists already, and so do those of 1 other row: give another --name, or delete them (kubectl delete renderjob cards-2 cards-3 -n %[1]s) (0 of 3 jobs are created)", namespace)
+	jobs, err := jobsOf(t.Context(), namespace)
+	if err != nil || r.code != 1 || len(jobs) != 2 || !strings.Contains(r.errOut, want) {
+		t.Errorf("%v, exit code %d, %d jobs, %s", err, r.code, len(jobs), r.errOut)
+	}
+	if r := platen(t, "render", "banner", "--csv", people, "-n", namespace); r.code != 0 {
+		t.Errorf("names that end at random: %s", r.errOut)
+	}
+}
+
 // A quota stops a table in the middle. What is there stays, and the rest is made once there is room.
 func TestATableGoesOnAfterAQuota(t *testing.T) {
 	namespace := studio(t)
