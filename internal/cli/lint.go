@@ -230,11 +230,15 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 		return "", false
 	}
 	findings := append(lint.Template(t, source), found.unusedValues(ctx, t, source)...)
+	missing := missingPages(t, found.maps, l.file != "")
 	if l.file == "" { // what the file does not have may be in the cluster
-		findings = append(missingPages(t, found.maps), findings...)
+		findings = append(missing, findings...)
 	}
 	if l.static {
 		return findings, nil
+	}
+	if l.file != "" && len(missing) > 0 {
+		return append(findings, missing...), nil
 	}
 	absent := (*absentError)(nil)
 	if err := l.addFontSets(ctx, t, found); errors.As(err, &absent) {
@@ -271,15 +275,17 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 	return findings, nil
 }
 
-// missingPages returns a finding for each page whose ConfigMap, or key in it, does not exist.
-func missingPages(t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap) (findings []lint.Finding) {
+// missingPages returns a finding for each page whose ConfigMap, or key in it, does not exist in the cluster, or in the file.
+func missingPages(t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, file bool) (findings []lint.Finding) {
 	for _, page := range t.Spec.Pages {
 		if page.HTMLFrom == nil {
 			continue
 		}
 		ref, where := page.HTMLFrom.ConfigMapKeyRef, "page "+page.Name
 		n := slices.IndexFunc(maps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name && m.Namespace == t.Namespace })
-		if n < 0 {
+		if n < 0 && file {
+			findings = append(findings, renderFails(where, "ConfigMap '%s' is not in the file, and with -f its pages are read from there only; add it to the file", ref.Name))
+		} else if n < 0 {
 			findings = append(findings, renderFails(where, "ConfigMap '%s' does not exist in namespace %s; create it", ref.Name, t.Namespace))
 		} else if _, missing := ref.TextIn(&maps[n]); missing != "" {
 			if maps[n].BinaryData[ref.Key] == nil {

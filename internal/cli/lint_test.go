@@ -40,6 +40,7 @@ spec:
 	image := write(named("card", `html: "<img>"`))
 	twice := write(named("card", `html: "<p>x"`) + "---\n" + named("other", `html: "<img>"`))
 	files := write(named("card", `html: "<img alt='' src=logo.png><img alt='' src='data:image/png;base64,AAAA'><i data-parm=a></i>x"`))
+	absent := write(named("card", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`))
 	source := write(named("card", `htmlFrom: {configMapKeyRef: {name: m, key: k}}`) + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: \"<img>\"}\n")
 	inNamespace := func(namespace, page string) string {
 		return strings.Replace(named("card", page), "{name: card}", "{name: card, namespace: "+namespace+"}", 1) +
@@ -62,6 +63,8 @@ spec:
 		"a warning":             {args: []string{"-f", image, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},
 		"a warning that counts": {args: []string{"-f", image, "--static", "--strict"}, code: exitRenderFailed, text: "error: 0 errors and 1 warning in 1 template"},
 		"a page in a ConfigMap": {args: []string{"-f", source, "--static"}, text: "card: warning: page front, <img>: the picture has no alt text"},
+		"no such ConfigMap":     {args: []string{"-f", absent}, code: exitRenderFailed, text: "card: error: page front: ConfigMap 'm' is not in the file, and with -f its pages are read from there only; add it to the file [render-fails]\n"},
+		"and the text alone":    {args: []string{"-f", absent, "--static"}, text: "0 errors and 0 warnings in 1 template"},
 		"an ID that is taken":   {args: []string{"-f", twice, "--static"}, code: exitRenderFailed, text: "card: error: spec.templateID: 25 is also the templateID of other"},
 		"one of several":        {args: []string{"-f", twice, "card", "--static"}, code: exitRenderFailed, text: "error: 1 error and 0 warnings in 1 template"},
 		"two namespaces":        {args: []string{"-f", namespaces, "--static"}, text: "events/card: warning: page front, <img src=/events.png>"},

@@ -194,7 +194,7 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 			given[key] = value
 		}
 		maps.Copy(cells, given)
-		for _, err := range task.Missing(cells, template.Spec.Parameters) {
+		for _, err := range task.Missing(cells, template) {
 			problems = append(problems, fmt.Sprintf("%s, %s", row, r.inFlags(err)))
 		}
 		if len(problems) > before {

@@ -99,7 +99,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	}
 	task.Modifications = merged
 	given := slices.Collect(maps.Keys(merged))
-	if wrong = append(wrong, applyParameters(merged, template.Spec.Parameters, origins)...); len(wrong) > 0 {
+	if wrong = append(wrong, applyParameters(merged, template, origins)...); len(wrong) > 0 {
 		return task, mistakesOf(wrong)
 	}
 	given = slices.DeleteFunc(given, isDefault(task.Modifications, template.Spec.Parameters))
@@ -589,7 +589,8 @@ func Mistakes(message string) (mistakes []string, more int) {
 
 // applyParameters sets the defaults of a template's parameters, and reads the given values as the types of their parameters. The errors are about
 // values that do not fit, with the ConfigMaps that they are from, about defaults that do not, and about values that are missing.
-func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter, origins map[string]platenv1alpha1.ConfigMapKeySelector) []error {
+func applyParameters(given map[string]any, template *platenv1alpha1.RenderTemplate, origins map[string]platenv1alpha1.ConfigMapKeySelector) []error {
+	parameters := template.Spec.Parameters
 	byName := make(map[string]platenv1alpha1.Parameter, len(parameters))
 	for _, p := range parameters {
 		byName[p.Name] = p
@@ -615,7 +616,7 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 			delete(given, key)
 		}
 	}
-	missing := Missing(given, parameters)
+	missing := Missing(given, template)
 	for _, p := range parameters {
 		if _, ok := given[p.Name]; ok {
 			continue
@@ -631,13 +632,23 @@ func applyParameters(given map[string]any, parameters []platenv1alpha1.Parameter
 	return slices.Concat(wrong, missing, defaults)
 }
 
-// Missing returns an error for each required parameter without a default that is not given. A value that does not fit its type counts as given.
-func Missing(given map[string]any, parameters []platenv1alpha1.Parameter) (missing []error) {
+// Missing returns an error for each required parameter without a default that is not given, neither for all pages at once nor for each of them. A value that
+// does not fit its type counts as given.
+func Missing(given map[string]any, template *platenv1alpha1.RenderTemplate) (missing []error) {
+	parameters := template.Spec.Parameters
+	forEachPage := func(name string) bool {
+		for n := range template.Spec.Pages {
+			if _, ok := given[fmt.Sprintf("page%d@%s", n+1, name)]; !ok {
+				return false
+			}
+		}
+		return len(template.Spec.Pages) > 0
+	}
 	known := func(key string) bool {
 		return slices.ContainsFunc(parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
 	}
 	for _, p := range parameters {
-		if _, ok := given[p.Name]; ok || !ptr.Deref(p.Required, false) {
+		if _, ok := given[p.Name]; ok || !ptr.Deref(p.Required, false) || forEachPage(p.Name) {
 			continue
 		}
 		if value, err := Default(p); value == nil && err == nil {

@@ -114,7 +114,7 @@ func UnusedFields(template *platenv1alpha1.RenderTemplate, html func(page int) (
 			return nil
 		}
 		given := slices.Collect(maps.Keys(object))
-		if wrong := applyParameters(object, template.Spec.Parameters, nil); len(wrong) > 0 {
+		if wrong := applyParameters(object, template, nil); len(wrong) > 0 {
 			return nil // the job fails
 		}
 		return fields(object, given)

@@ -190,7 +190,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 	const page = `<body style="margin:0;background:rgb(255,0,0)"><div id="box" style="width:50px;height:50px;background-color:rgb(0,255,0)"></div><script>CSS.supports = () => true</script>`
 	const lengthHint, colourHint = "; it takes a length with its unit, such as 48px", "; it takes a CSS colour, such as #0a7 or rebeccapurple"
 	hints := map[string]string{
-		"box.backgroundColor": colourHint, "box.svgColor": colourHint, "box.marginTop": "; a length needs a unit, such as 80px", "box.width": lengthHint,
+		"box.backgroundColor": colourHint, "box.svgColor": colourHint, "box.marginTop": "; a length needs a unit, such as 80px", "box.width": lengthHint, "box.verticalAlign": "; it takes top, middle or bottom",
 		"box.webkitLineClamp": "", "box.margin": "; a length needs a unit, such as 1px 2.5px -3px auto",
 	}
 	b := start(t)
@@ -212,6 +212,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.cssText":           {"background: red", []string{"Modification box.cssText names no CSS property"}},
 		"box.webkitLineClamp":   {"many", []string{`Modification box.webkitLineClamp: "many" is no value of the CSS property -webkit-line-clamp`}},
 		"box.width":             {"wide", []string{`Modification box.width: "wide" is no value of the CSS property width`}},
+		"box.verticalAlign":     {"48px", []string{`Modification box.verticalAlign: "48px" is no vertical alignment`}},
 		"box.cssFloat":          {"left", nil},
 		"box.height":            {nil, nil},
 		"box.color":             {"", nil},

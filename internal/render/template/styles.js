@@ -106,7 +106,10 @@
   const alignVertically = (element, key, value) => {
     const display = computed(element, 'display');
     const place = places[text(value).toLowerCase()];
-    if (/^(inline|table-cell)/.test(display) || place === undefined) put(element, key, 'vertical-align', value);
+    const inLine = /^(inline|table-cell)/.test(display);
+    if (inLine ? !supports('vertical-align', text(value)) : place === undefined) {
+      warn(`Modification ${key}: ${show(value)} is no vertical alignment`, "the template's own style is kept; it takes top, middle or bottom");
+    } else if (inLine) override(element, 'vertical-align', text(value));
     else if (!display.includes('flex')) override(element, 'align-content', place);
     else if (computed(element, 'flex-direction').startsWith('column')) override(element, 'justify-content', place);
     else override(element, 'align-items', place);
