@@ -472,9 +472,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	}
 	defer done()
 	wrong := &fieldsError{} // the answer names all mistakes
-	request, warnings, err := parse[DynamicURLRequest](body)
-	if added := wrong.add(err); added != nil || err != nil && fieldsErrorOf(err) == nil {
-		return cmp.Or(added, wrong.err())
+	request, warnings, err := parseInto[DynamicURLRequest](body, wrong)
+	if err != nil {
+		return err
 	}
 	warnings = append(warnings, unknownParameters(r)...)
 	template, err := s.dynamicTemplate(r.Context(), c, request.TemplateID)
@@ -482,7 +482,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		if wrong.names("templateId") {
 			return wrong
 		}
-		return cmp.Or(wrong.add(err), wrong.err())
+		return wrong.with(err)
 	}
 	request.Name = cmp.Or(request.Name, template.Name+".png")
 	name, format, ok := dynamicName(request.Name)
@@ -490,30 +490,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		_ = wrong.add(&FieldError{"name", wantName})
 		name, format = template.Name, platenv1alpha1.FormatPNG // to look at the rest
 	}
-	query, err := dynamicQuery(template, request.Modifications.RawMessage)
+	query, keys, err := request.query(template)
 	if err := wrong.add(err); err != nil {
 		return err
-	}
-	if request.Open, err = openNames(request.Open); err != nil {
-		return err
-	}
-	keys := slices.Concat(slices.Collect(maps.Keys(query)), request.Open)
-	query.Set("workspace", template.Namespace)
-	query.Set("templateId", template.Name)
-	for name, n := range map[string]Whole{"page": request.Page, "quality": request.Quality} {
-		if n != 0 {
-			query.Set(name, strconv.Itoa(int(n)))
-		}
-	}
-	if len(request.Open) > 0 {
-		query.Set("open", strings.Join(request.Open, ","))
-	}
-	if request.ExpiresAt != nil && *request.ExpiresAt != never {
-		expires, _, err := expiry(request.ExpiresAt, time.Now(), 100*365*24*time.Hour)
-		if err := wrong.add(err); err != nil {
-			return err
-		}
-		query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
 	}
 	wanted, err := newTarget(template, name, format, query)
 	if err := wrong.add(err); err != nil {
@@ -526,13 +505,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	warnings = append(warnings, unused(template, keys, wanted.spec.Modifications.Raw)...)
 	job := &platenv1alpha1.RenderJob{Spec: wanted.spec}
 	if job.Spec.Modifications, err = asSent(template, request.Modifications.RawMessage, wanted.spec.Modifications); err != nil {
-		return cmp.Or(wrong.add(err), wrong.err())
+		return wrong.with(err)
 	}
-	if others := fieldsErrorOf(check(r.Context(), job, withoutRequired(template, request.Open))); others != nil {
-		for _, text := range others.said {
-			wrong.say(text)
-		}
-	}
+	wrong.say(refusals(r.Context(), job, withoutRequired(template, request.Open)))
 	if err := wrong.err(); err != nil {
 		return err
 	}
@@ -549,19 +524,54 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 	return nil
 }
 
-// openNames returns the modifications that a new dynamic URL leaves open, without blanks. It refuses those that the URL cannot leave open.
+// query returns the query of a new dynamic URL without its signature, and the keys of the modifications that it has or leaves open. It keeps those in the
+// request that it can leave open. The error is about the fields of which the query has nothing.
+func (d *DynamicURLRequest) query(template *platenv1alpha1.RenderTemplate) (query url.Values, keys []string, err error) {
+	query, unfit := dynamicQuery(template, d.Modifications.RawMessage)
+	open, closed := openNames(d.Open)
+	d.Open = open
+	keys = slices.Concat(slices.Collect(maps.Keys(query)), open)
+	query.Set("workspace", template.Namespace)
+	query.Set("templateId", template.Name)
+	for name, n := range map[string]Whole{"page": d.Page, "quality": d.Quality} {
+		if n != 0 {
+			query.Set(name, strconv.Itoa(int(n)))
+		}
+	}
+	if len(open) > 0 {
+		query.Set("open", strings.Join(open, ","))
+	}
+	past := error(nil)
+	if d.ExpiresAt != nil && *d.ExpiresAt != never {
+		var expires time.Time
+		if expires, _, past = expiry(d.ExpiresAt, time.Now(), 100*365*24*time.Hour); past == nil {
+			query.Set("expires", strconv.FormatInt(expires.Unix(), 10))
+		}
+	}
+	wrong := &fieldsError{}
+	for _, err := range []error{unfit, closed, past} {
+		_ = wrong.add(err) // all are of fields
+	}
+	return query, keys, wrong.err()
+}
+
+// openNames returns the modifications that a new dynamic URL leaves open, without blanks, and an error about those that the URL cannot leave open.
 func openNames(given []string) (names []string, err error) {
+	wrong := fieldsError{}
+	refuse := func(n int, format string, args ...any) {
+		_ = wrong.add(&FieldError{fmt.Sprintf("open[%d]", n), fmt.Sprintf(format, args...)})
+	}
 	for n, name := range given {
 		switch name = strings.TrimSpace(name); {
 		case slices.Contains(reserved, name):
-			return nil, &FieldError{fmt.Sprintf("open[%d]", n), fmt.Sprintf("'%s' cannot be open: it is a parameter of the URL itself, which the signature covers", name)}
+			refuse(n, "'%s' cannot be open: it is a parameter of the URL itself, which the signature covers", name)
 		case strings.Contains(name, ","):
-			return nil, &FieldError{fmt.Sprintf("open[%d]", n), fmt.Sprintf("'%.100s' must be one name: in the URL, a comma separates names", name)}
+			refuse(n, "'%.100s' must be one name: in the URL, a comma separates names", name)
 		case name != "":
 			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, wrong.err()
 }
 
 // dynamicSecretOf answers GET /v1/studio/dynamic-url-secret?templateId=….
@@ -614,17 +624,20 @@ func unused(template *platenv1alpha1.RenderTemplate, keys []string, modification
 	return warnings[:min(len(warnings), maxWarnings)]
 }
 
-// dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON. What is null has the default of a declared parameter.
+// dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON. What is null has the default of a declared parameter. The
+// error is about the modifications that it leaves out.
 func dynamicQuery(template *platenv1alpha1.RenderTemplate, modifications []byte) (url.Values, error) {
-	query, given := url.Values{}, map[string]json.RawMessage{}
+	query, given, wrong := url.Values{}, map[string]json.RawMessage{}, &fieldsError{}
 	if len(modifications) > 0 {
 		if err := json.Unmarshal(modifications, &given); err != nil {
-			return nil, &FieldError{"modifications", "must be a JSON object"}
+			return query, &FieldError{"modifications", "must be a JSON object"}
 		}
 	}
-	for key, value := range given {
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		value := given[key]
 		if slices.Contains(reserved, key) {
-			return nil, &FieldError{fmt.Sprintf("modifications.%.100s", key), "cannot be in a dynamic URL, whose own parameter has this name"}
+			_ = wrong.add(&FieldError{fmt.Sprintf("modifications.%.100s", key), "cannot be in a dynamic URL, whose own parameter has this name"})
+			continue
 		}
 		text, kind := string(value), declared(template, key)
 		switch number, err := strconv.ParseFloat(text, 64); {
@@ -637,7 +650,7 @@ func dynamicQuery(template *platenv1alpha1.RenderTemplate, modifications []byte)
 		}
 		query.Set(key, text)
 	}
-	return query, nil
+	return query, wrong.err()
 }
 
 // asSent returns what a dynamic URL says, with the lists and objects that were sent for parameters that take none: as texts of the URL, they would pass for

@@ -108,9 +108,9 @@ func (s *Server) start(
 		return nil, 0, err
 	}
 	defer done()
-	request, warnings, err := parse[Request](body)
-	if added := wrong.add(err); added != nil || err != nil && fieldsErrorOf(err) == nil {
-		return nil, 0, cmp.Or(added, wrong.err()) // of a body that cannot be read, nothing else is known
+	request, warnings, err := parseInto[Request](body, wrong)
+	if err != nil {
+		return nil, 0, err
 	}
 	warnings = append(warnings, unknownParameters(r)...)
 	warnings = append(warnings, defaults(&request)...)
@@ -118,7 +118,7 @@ func (s *Server) start(
 		request.Response.Mode = modeAsync
 		w.Header().Set("Preference-Applied", "respond-async")
 	}
-	request.checkInto(wrong)
+	request.check(wrong)
 	key, err := idempotencyKey(r.Header)
 	if err := wrong.add(err); err != nil {
 		return nil, 0, err
@@ -145,7 +145,7 @@ func (s *Server) start(
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
-		return nil, 0, cmp.Or(wrong.add(err), wrong.err())
+		return nil, 0, wrong.with(err)
 	}
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
 	if request.Response.Mode != modeAsync && job.Annotations[platenv1alpha1.WebhookURLAnnotation] == "" {
@@ -162,7 +162,7 @@ func (s *Server) start(
 // templateOf returns the template of a request. If there is none, the error is about that, and about the mistakes that are known.
 func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
 	var template *platenv1alpha1.RenderTemplate
-	err := missingTemplate(inBody)
+	err := missingTemplate("in the request body")
 	switch {
 	case id != "":
 		template, err = s.template(ctx, c, id, http.StatusForbidden)
@@ -171,8 +171,7 @@ func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, wrong 
 	}
 	absent := (*codeError)(nil)
 	if errors.As(err, &absent) && wrong.err() != nil {
-		_ = wrong.add(&FieldError{"templateId", strings.TrimPrefix(absent.message, "templateId: ")})
-		return nil, wrong.err()
+		return nil, wrong.with(&FieldError{"templateId", strings.TrimPrefix(absent.message, "templateId: ")})
 	}
 	return template, err
 }
@@ -347,40 +346,41 @@ func isMistake(job *platenv1alpha1.RenderJob) bool {
 
 // check returns an error for a job that its manager would refuse for what the request says, before there is a job.
 func check(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) error {
-	invalid := (*reconcile.TerminalError)(nil)
-	if err := task.Check(ctx, job, template); errors.As(err, &invalid) && slices.Contains(mistakes, invalid.Reason) {
-		wrong := &fieldsError{}
-		said, more := task.Mistakes(invalid.Message)
-		if len(said) == 0 {
-			said = []string{invalid.Message}
-		}
-		for _, text := range said {
-			wrong.said = append(wrong.said, inRequestWords(text))
-		}
-		wrong.more = more
-		return wrong
+	said, more := refusals(ctx, job, template)
+	wrong := &fieldsError{said: said, more: more}
+	return wrong.err()
+}
+
+// refusals returns what the manager of a job would refuse for what the request says, and how many mistakes there are besides.
+func refusals(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) (said []string, more int) {
+	invalid := reconcile.AsTerminal(task.Check(ctx, job, template))
+	if invalid == nil || !slices.Contains(mistakes, invalid.Reason) {
+		return nil, 0
 	}
-	return nil
+	if said, more = task.Mistakes(invalid.Message); len(said) == 0 {
+		said = []string{invalid.Message}
+	}
+	for i, text := range said {
+		said[i] = inRequestWords(text)
+	}
+	return said, more
 }
 
 // refuse returns an error with the mistakes of a request that are known, and those that a job of it would have: its manager would refuse them, or the API
 // server. A mistake that may follow from a known one is left out.
 func (s *Server) refuse(ctx context.Context, c caller, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, wrong *fieldsError) error {
-	if others := fieldsErrorOf(check(ctx, job, template)); others != nil {
-		for _, text := range others.said {
-			wrong.say(text)
-		}
-		wrong.more += others.more
-	}
+	wrong.say(refusals(ctx, job, template))
 	api, err := c.Client()
 	if err != nil {
 		return wrong
 	}
 	err = s.limitedCreate(ctx, api, job.DeepCopy(), client.DryRunAll)
 	if status := apierrors.APIStatus(nil); apierrors.IsInvalid(err) && errors.As(err, &status) {
-		for _, cause := range causesOf(status) {
-			wrong.say(inRequestWords(cause))
+		causes := causesOf(status)
+		for i, cause := range causes {
+			causes[i] = inRequestWords(cause)
 		}
+		wrong.say(causes, 0)
 	}
 	return wrong
 }

@@ -426,16 +426,17 @@ func (e *fieldsError) add(err error) error {
 	return nil
 }
 
+// with adds an error after which nothing more of the request is looked at, and returns what is known: all mistakes, or an error of another kind alone.
+func (e *fieldsError) with(err error) error { return cmp.Or(e.add(err), e.err()) }
+
 // saidField matches the field that a text begins with.
 var saidField = regexp.MustCompile(`^[a-z][A-Za-z0-9_@.\[\]-]*`)
 
-// say adds what a job or the API server says of a field, unless a mistake of that field, or of one in or around it, is there: it may follow from that.
-func (e *fieldsError) say(text string) {
-	field := saidField.FindString(text)
-	if e.names(field) {
-		return
-	}
-	_ = e.add(&fieldsError{said: []string{text}}) // it is one of its own
+// say adds what a job or the API server says of fields. It leaves out what may follow from a mistake that is there: of the same field, or of one in or
+// around it.
+func (e *fieldsError) say(texts []string, more int) {
+	fresh := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return e.names(saidField.FindString(text)) })
+	_ = e.add(&fieldsError{said: fresh, more: more}) // it is one of its own
 }
 
 // names reports whether there is a mistake of a field, or of one in or around it.
@@ -478,6 +479,16 @@ func (e *fieldsError) As(target any) bool {
 		*one = &FieldError{first, strings.TrimPrefix(e.Error(), first+": ")}
 	}
 	return ok
+}
+
+// parseInto is parse for a request of which the answer names all mistakes: it adds them to wrong. The error is one after which nothing more of the request
+// is known.
+func parseInto[T any](body []byte, wrong *fieldsError) (target T, warnings []Warning, err error) {
+	target, warnings, err = parse[T](body)
+	if err != nil && fieldsErrorOf(err) == nil {
+		return target, nil, wrong.with(err)
+	}
+	return target, warnings, wrong.add(err)
 }
 
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError. If it is a *fieldsError, target has all other
@@ -871,21 +882,9 @@ func jsonType(value json.RawMessage) string {
 	}
 }
 
-// check checks what the API server cannot check, or would report under another name. The error names all fields that are wrong.
-func (r *Request) check() error {
-	wrong := fieldsError{}
-	r.checkInto(&wrong)
-	if r.TemplateID == "" && wrong.err() == nil {
-		return missingTemplate(inBody)
-	}
-	return wrong.err()
-}
-
-// inBody says where the template of a request is named.
-const inBody = "in the request body"
-
-// checkInto is check, without the template, for a request of which some mistakes are known: it has none of those fields.
-func (r *Request) checkInto(wrong *fieldsError) {
+// check adds to the mistakes of a request those that the API server cannot find, or would report under another name. The request has no value in a field
+// of which there is a mistake already.
+func (r *Request) check(wrong *fieldsError) {
 	refuse := func(err error) { _ = wrong.add(err) } // all are of fields
 	if !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type) {
 		refuse(&FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)})

@@ -94,7 +94,7 @@ func TestParseNamesTheField(t *testing.T) {
 	} {
 		r, _, err := parse[Request]([]byte(body))
 		if err == nil {
-			err = r.check()
+			err = mistakesOf(r)
 		}
 		field := (*FieldError)(nil)
 		if !errors.As(err, &field) || field.Error() != want {
@@ -107,7 +107,7 @@ func TestARequestWithoutTemplate(t *testing.T) {
 	for _, body := range []string{`{}`, `{"templateId":null}`, `{"templateId":""}`} {
 		r, _, err := parse[Request]([]byte(body))
 		if err == nil {
-			err = r.check()
+			_, err = (&Server{}).templateOf(t.Context(), caller{}, r.TemplateID, &fieldsError{})
 		}
 		status := (*codeError)(nil)
 		if !errors.As(err, &status) || status.status != http.StatusBadRequest || status.code != "templateId missing" || status.message == "" {
@@ -496,7 +496,7 @@ func TestConnectionsByName(t *testing.T) {
 	} {
 		r, _, err := parse[Request]([]byte(body))
 		if err == nil {
-			err = r.check()
+			err = mistakesOf(r)
 		}
 		if err == nil && want != "" || err != nil && (want == "" || !strings.HasPrefix(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", body, err, want)
@@ -626,6 +626,40 @@ func TestOpenNamesOfDynamicURLs(t *testing.T) {
 		if _, err := openNames([]string{"headline", name}); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", name, err, want)
 		}
+	}
+}
+
+// All that a dynamic URL cannot have is said at once.
+func TestMistakesOfDynamicURLs(t *testing.T) {
+	request, _, err := parse[DynamicURLRequest]([]byte(`{"templateId":1,"modifications":{"workspace":"x","headline":"Hi","page":3},"open":["price","quality","a,b"],"expiresAt":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, keys, err := request.query(&platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "card"}})
+	const own = ": cannot be in a dynamic URL, whose own parameter has this name; "
+	want := "modifications.page" + own + "modifications.workspace" + own + "open[1]: 'quality' cannot be open: it is a parameter of the URL itself, which the signature covers; " +
+		"open[2]: 'a,b' must be one name: in the URL, a comma separates names; expiresAt: must be a Unix time in the future, in seconds or milliseconds"
+	if err == nil || err.Error() != want {
+		t.Errorf("%s", cmp.Diff(want, fmt.Sprint(err)))
+	}
+	if got, want := query.Encode(), "headline=Hi&open=price&templateId=card&workspace=ns"; got != want || !slices.Equal(keys, []string{"headline", "price"}) {
+		t.Errorf("the query is %s with the keys %v, want %s", got, keys, want)
+	}
+}
+
+// A mistake may follow from one that was known before, but not from one that is found together with it.
+func TestMistakesThatFollowFromOthersAreLeftOut(t *testing.T) {
+	wrong := &fieldsError{}
+	_ = wrong.add(&FieldError{"response.scale", "must be a number"})
+	wrong.say([]string{
+		"the template's parameter 'a' has a default that does not fit", "the template's parameter 'b' has a default that does not fit", "modifications.title is required",
+		"modifications.title.color: must be a color", "response.scale: must be at most 10",
+	}, 2)
+	wrong.say([]string{"response.scale: Invalid value", "modifications.title: Invalid value", "response.quality: Invalid value"}, 0)
+	want := "response.scale: must be a number; the template's parameter 'a' has a default that does not fit; the template's parameter 'b' has a default that does not fit; " +
+		"modifications.title is required; modifications.title.color: must be a color; response.quality: Invalid value; and 2 more"
+	if got := wrong.Error(); got != want {
+		t.Error(cmp.Diff(want, got))
 	}
 }
 
@@ -855,7 +889,7 @@ func TestRequestsOfMuch(t *testing.T) {
 		if err == nil {
 			_ = check(t.Context(), job, template) // it may refuse
 		}
-		_ = r.check()
+		_ = mistakesOf(r)
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%s: took %s", name, took)
 		}
@@ -879,10 +913,17 @@ func TestMetadataIsInTheJob(t *testing.T) {
 func mustParse(t *testing.T, body string) Request {
 	t.Helper()
 	r, warnings, err := parse[Request]([]byte(body))
-	if err = errors.Join(err, r.check()); err != nil || len(warnings) > 0 {
+	if err = errors.Join(err, mistakesOf(r)); err != nil || len(warnings) > 0 {
 		t.Fatalf("%s: %v, %v", body, warnings, err)
 	}
 	return r
+}
+
+// mistakesOf returns what a request is refused for before its template is known.
+func mistakesOf(r Request) error {
+	wrong := &fieldsError{}
+	r.check(wrong)
+	return wrong.err()
 }
 
 func TestSpec(t *testing.T) {
@@ -1004,7 +1045,7 @@ func TestRequestsOfClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, warnings, err := parse[Request]([]byte(c.body))
-			if err = errors.Join(err, r.check()); err != nil {
+			if err = errors.Join(err, mistakesOf(r)); err != nil {
 				t.Fatal(err)
 			}
 			var titles []string

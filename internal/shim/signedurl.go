@@ -66,9 +66,9 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	}
 	defer done()
 	wrong := &fieldsError{} // the answer names all mistakes
-	request, warnings, err := parse[SignedURLRequest](body)
-	if added := wrong.add(err); added != nil || err != nil && fieldsErrorOf(err) == nil {
-		return cmp.Or(added, wrong.err())
+	request, warnings, err := parseInto[SignedURLRequest](body, wrong)
+	if err != nil {
+		return err
 	}
 	warnings = append(warnings, unknownParameters(r)...)
 	kind := cmp.Or(request.RenderType, images)
@@ -94,7 +94,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	render.Modifications = request.Modifications
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
 	warnings = append(warnings, formatOf(kind, "responseFormat", &render.Response.Format)...)
-	render.checkInto(wrong)
+	render.check(wrong)
 	template, err := s.templateOf(r.Context(), c, render.TemplateID, wrong)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	}
 	job, err := newJob(c, render, nil, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err != nil {
-		return err
+		return wrong.with(err)
 	}
 	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)

@@ -174,6 +174,7 @@ var _ = Describe("Rendering", func() {
 		expectError(call(ctx, http.MethodGet, dynamic+"&price=cheap", "", ""), http.StatusBadRequest)
 		for rest, want := range map[string]string{
 			`,"page":2,"quality":101,"expiresAt":1,"name":"x","modifications":{"due":"soon"}}`: `page: must be 1; quality: must be a whole number from 1 to 100; modifications.due: "soon" must be`,
+			`,"page":2,"modifications":{"quality":5,"price":1}}`:                               "modifications.quality: cannot be in a dynamic URL, whose own parameter has this name; page: must be 1",
 			`,"page":2,"quality":101,"expiresAt":2}`:                                           "expiresAt: must be a Unix time in the future, in seconds or milliseconds; page: must be 1; quality: ",
 			`}`:                                                                                "modifications.price is required", `,"page":2,"modifications":{"price":1}}`: "page: must be 1",
 			`,"quality":101,"modifications":{"price":1}}`: "quality: must be a whole number from 1 to 100", `,"quality":101,"open":["price"]}`: "quality: must be",
