@@ -652,7 +652,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	switch encoding := r.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
 	case "", "identity":
 		plain, err := io.ReadAll(sent)
-		if large := (*http.MaxBytesError)(nil); err == nil || errors.As(err, &large) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		if large := (*http.MaxBytesError)(nil); err == nil || errors.As(err, &large) || isCutOff(err) {
 			return plain, err
 		}
 		return nil, callers.Errorf(http.StatusBadRequest, "the body could not be read: its length or its chunks are not as HTTP says (RFC 9112)")

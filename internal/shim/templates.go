@@ -149,9 +149,9 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 
 // noTemplate says why an id means no template: there is none, or there are several.
 func noTemplate(all []platenv1alpha1.RenderTemplate, namespace, id string) string {
-	meant := meantTemplates(all, id)
+	meant := candidates(all, id)
 	if len(meant) == 0 {
-		return fmt.Sprintf("namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", namespace, id, meantTemplate(all, id))
+		return fmt.Sprintf("namespace '%s' has no RenderTemplate with the id, name or title '%.100s'%s", namespace, id, similarTemplate(all, id))
 	}
 	names := make([]string, 0, len(meant))
 	for _, t := range meant {
@@ -185,8 +185,8 @@ func (s *Server) newTemplate(ctx context.Context, namespace string, id TemplateI
 	return found, err
 }
 
-// meantTemplate asks for the template that a mistyped name may mean; empty if none has a similar name or title.
-func meantTemplate(all []platenv1alpha1.RenderTemplate, id string) string {
+// similarTemplate asks for the template that a mistyped name may mean; empty if none has a similar name or title.
+func similarTemplate(all []platenv1alpha1.RenderTemplate, id string) string {
 	names := make([]string, 0, 2*len(all))
 	for i := range all {
 		names = append(names, all[i].Name, all[i].Spec.Title)
@@ -200,17 +200,17 @@ func meantTemplate(all []platenv1alpha1.RenderTemplate, id string) string {
 // composed returns a text in the normal form of Unicode in which most are written: macOS writes é as e and an accent.
 func composed(text string) string { return norm.NFC.String(text) }
 
-// findTemplate finds a template by its number, else by its name, else by its title, else by either in other capitals or in another normal form. If
-// several have the number, it is the first one's, by age. Nil if there is none, or several of one title.
+// findTemplate returns the template that an id means; nil if it means none, or several.
 func findTemplate(all []platenv1alpha1.RenderTemplate, id string) *platenv1alpha1.RenderTemplate {
-	if meant := meantTemplates(all, id); len(meant) == 1 {
+	if meant := candidates(all, id); len(meant) == 1 {
 		return meant[0]
 	}
 	return nil
 }
 
-// meantTemplates returns the templates that findTemplate has to choose from.
-func meantTemplates(all []platenv1alpha1.RenderTemplate, id string) []*platenv1alpha1.RenderTemplate {
+// candidates returns the templates that an id may mean: those of the number, else of the name, else of the title, else of either in other capitals or in
+// another normal form. If several have the number, it is the first one's, by age.
+func candidates(all []platenv1alpha1.RenderTemplate, id string) []*platenv1alpha1.RenderTemplate {
 	if id == "" {
 		return nil
 	}
