@@ -711,7 +711,7 @@ func changed(template *platenv1alpha1.RenderTemplate, sent, read []byte) (warnin
 		was, is := before[key], after[key]
 		_, wasText := was.(string)
 		_, isText := is.(string)
-		same := wasText == isText && (wasText || reflect.DeepEqual(was, is)) || wasText && !isText && isTrue(is)
+		same := wasText == isText && (wasText || reflect.DeepEqual(was, is)) || wasText && !isText && values.IsTrue(is)
 		if declared(template, key) == "" && !same {
 			warnings = append(warnings, Warning{
 				fmt.Sprintf("Modification %.100s: the URL says %s, not %s", key, values.Shorten(is), values.Shorten(was)), "declare the parameter in the template, with its type",
@@ -720,6 +720,3 @@ func changed(template *platenv1alpha1.RenderTemplate, sent, read []byte) (warnin
 	}
 	return warnings
 }
-
-// isTrue tells what data-if makes of a value that was read from a text.
-func isTrue(value any) bool { return value != nil && value != false && value != 0.0 }

@@ -228,35 +228,20 @@ func (i *input) set(value any) (ok bool) {
 
 // setChecked is set for a checkbox. It cannot show a value that is neither true nor false.
 func (i *input) setChecked(value any) (ok bool) {
+	if value == nil {
+		return true
+	}
+	if i.Undeclared {
+		i.Checked = values.IsTrue(value)
+		return true
+	}
 	text, isText := value.(string)
 	if !isText {
 		text, _ = encode(value) // it was JSON
 	}
 	read, err := values.ReadText(values.Boolean, text)
-	switch {
-	case value == nil:
-		return true
-	case i.Undeclared:
-		i.Checked = isTrue(value)
-		return true
-	case read != nil:
+	if read != nil {
 		i.Checked = read == true
 	}
 	return err == nil
-}
-
-// isTrue reports what a data-if takes a value for.
-func isTrue(value any) bool {
-	switch value := value.(type) {
-	case bool:
-		return value
-	case string:
-		return value != ""
-	case json.Number:
-		number, err := value.Float64()
-		return number != 0 || err != nil
-	case []any:
-		return len(value) > 0
-	}
-	return value != nil
 }

@@ -92,6 +92,24 @@ func decode(data []byte, target any) error {
 	return CheckDepth(data)
 }
 
+// IsTrue reports whether data-if takes a value of JSON for true.
+func IsTrue(value any) bool {
+	switch value := value.(type) {
+	case bool:
+		return value
+	case string:
+		return value != ""
+	case float64:
+		return value != 0
+	case json.Number:
+		number, err := value.Float64()
+		return number != 0 || err != nil
+	case []any:
+		return len(value) > 0
+	}
+	return value != nil
+}
+
 // CheckDepth returns ErrTooDeep for valid JSON that is nested too deep. An object of modifications may have as much around each value as the value alone.
 func CheckDepth(data []byte) error {
 	depth, inText := 0, false

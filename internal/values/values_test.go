@@ -4,6 +4,7 @@
 package values
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -79,6 +80,23 @@ func TestTheRemedyForLostDigitsFitsTheType(t *testing.T) {
 	}
 	if _, err := Read(List, []any{lost}); err == nil || !strings.Contains(err.Error(), "put quotes around it") {
 		t.Errorf("in a list: %v", err)
+	}
+}
+
+// It is as docs/templates/values.md says.
+func TestIsTrue(t *testing.T) {
+	for text, want := range map[string]bool{
+		`true`: true, `false`: false, `null`: false, `0`: false, `-0.0`: false, `0.5`: true, `1e400`: true, `""`: false, `"0"`: true, `"false"`: true, `[]`: false, `[0]`: true, `{}`: true,
+	} {
+		var plain, exact any
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.UseNumber()
+		if err := decoder.Decode(&exact); err != nil {
+			t.Fatal(err)
+		}
+		if json.Unmarshal([]byte(text), &plain) == nil && IsTrue(plain) != want || IsTrue(exact) != want {
+			t.Errorf("%s: want %t", text, want)
+		}
 	}
 }
 
