@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/file"
 )
@@ -119,8 +118,10 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	if v.Finished && v.Words.Tone != busy {
 		v.Again = again(job)
 	}
-	for i := range v.Warnings {
-		v.Warnings[i].Details = new(onPage(ptr.Deref(v.Warnings[i].Details, "")))
+	for i, warning := range v.Warnings {
+		if warning.Details != nil { // else the page would show an empty text
+			v.Warnings[i].Details = new(onPage(*warning.Details))
+		}
 	}
 	v.Milliseconds = ptr.Deref(job.Status.RenderMilliseconds, 0)
 	for _, p := range job.Status.Pages {
@@ -153,8 +154,8 @@ type rights struct{ render, retry bool }
 
 // rights returns the visitor's.
 func (v *visitor) rights(ctx context.Context) (may rights, err error) {
-	if may.render, err = v.can(ctx, "create"); err == nil {
-		may.retry, err = v.can(ctx, "patch")
+	if may.render, err = v.can(ctx, "renderjobs", "create"); err == nil {
+		may.retry, err = v.can(ctx, "renderjobs", "patch")
 	}
 	return may, err
 }
@@ -180,11 +181,7 @@ func (v jobView) forWhoMay(may rights, titles map[string]string) jobView {
 
 // titles returns the titles of the workspace's templates, by their names; nil if the visitor may not list them.
 func (s *Server) titles(ctx context.Context, v *visitor) (map[string]string, error) {
-	err := v.authorize(ctx, "list", "rendertemplates")
-	if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
-		return nil, nil //nolint:nilnil // not known, which is no error
-	}
-	if err != nil {
+	if ok, err := v.can(ctx, "rendertemplates", "list"); !ok {
 		return nil, err
 	}
 	list := &platenv1alpha1.RenderTemplateList{}

@@ -120,10 +120,10 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 
 // newest returns the newest finished image of each template, by the template's name, and previews only of those without others. It returns none if the visitor may not list jobs.
 func (s *Server) newest(ctx context.Context, v *visitor) (map[string]*platenv1alpha1.RenderJob, error) {
-	jobs, err := s.jobs(ctx, v)
-	if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
-		return nil, nil //nolint:nilnil // a template without a preview is not an error
+	if ok, err := v.can(ctx, "renderjobs", "list"); !ok {
+		return nil, err
 	}
+	jobs, err := s.jobs(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	if form.History, err = s.newHistory(r.Context(), v, form.Name); err != nil {
 		return err
 	}
-	if form.CanRender, err = v.can(r.Context(), "create", "patch"); err != nil {
+	if form.CanRender, err = v.can(r.Context(), "renderjobs", "create", "patch"); err != nil {
 		return err
 	}
 	if given == nil {
@@ -231,10 +231,10 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	return nil
 }
 
-// can tells whether the visitor has rights about the workspace's jobs.
-func (v *visitor) can(ctx context.Context, verbs ...string) (bool, error) {
+// can tells whether the visitor has rights about a resource of the workspace.
+func (v *visitor) can(ctx context.Context, resource string, verbs ...string) (bool, error) {
 	for _, verb := range verbs {
-		err := v.authorize(ctx, verb, "renderjobs")
+		err := v.authorize(ctx, verb, resource)
 		if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
 			return false, nil
 		}
@@ -429,7 +429,7 @@ type historyView struct {
 // newHistory returns the last jobs of a template. It returns none if the visitor may not list jobs.
 func (s *Server) newHistory(ctx context.Context, v *visitor, template string) (historyView, error) {
 	view := historyView{Template: template}
-	if ok, err := v.can(ctx, "list"); !ok {
+	if ok, err := v.can(ctx, "renderjobs", "list"); !ok {
 		return view, err
 	}
 	jobs, err := s.jobs(ctx, v)

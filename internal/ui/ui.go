@@ -540,15 +540,14 @@ const firstPath = "/ui/storage"
 // first opens the first section that the visitor may see.
 func (s *Server) first(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	for _, section := range []struct{ resource, path string }{{"storageconnections", firstPath}, {"rendertemplates", "/ui/templates"}, {"renderjobs", "/ui/renders"}} {
-		err := v.authorize(r.Context(), "list", section.resource)
-		if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
-			continue
-		}
+		ok, err := v.can(r.Context(), section.resource, "list")
 		if err != nil {
 			return err
 		}
-		http.Redirect(w, r, section.path, http.StatusSeeOther)
-		return nil
+		if ok {
+			http.Redirect(w, r, section.path, http.StatusSeeOther)
+			return nil
+		}
 	}
 	http.Redirect(w, r, firstPath, http.StatusSeeOther)
 	return nil

@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	testingclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -458,10 +459,16 @@ func TestWarningsAreInThePagesWords(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{}
 	job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Kept the file", Details: new("conflictPolicy is Keep")}, {Title: "Other"}}
 	want := []string{"the connection keeps files that are there; another file name makes a new one", ""}
-	for i, warning := range viewJob(job).Warnings {
-		if got := *warning.Details; got != want[i] {
+	view := viewJob(job)
+	for i, warning := range view.Warnings {
+		if got := ptr.Deref(warning.Details, ""); got != want[i] {
 			t.Errorf("got %q, want %q", got, want[i])
 		}
+	}
+	w := httptest.NewRecorder()
+	newServer(t, testingclock.NewFakePassiveClock(time.Unix(1_700_000_000, 0))).views.fragment(w, http.StatusOK, "warnings", view)
+	if body := w.Body.String(); strings.Count(body, "<span") != 1 || !strings.Contains(body, "<li>Other</li>") {
+		t.Errorf("a warning without details has some: %s", body)
 	}
 	if got := *job.Status.Warnings[0].Details; got != "conflictPolicy is Keep" {
 		t.Errorf("the cache's job has %q", got)
