@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/platen-dev/platen/internal/render"
 )
 
 // A word that is too long for its line is broken where its language allows it, already while the page's own scripts measure it.
@@ -297,5 +299,55 @@ func TestSmallTextStaysSmall(t *testing.T) {
 	_, warnings := run(t, start(t), task("png", box))
 	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].Details, "at 5 pixels") {
 		t.Errorf("warnings %v", warnings)
+	}
+}
+
+// A line may be lower than its letters, as headlines have it. What hangs out of the last line is no text that does not fit.
+func TestTextInLowLinesFits(t *testing.T) {
+	b := start(t)
+	for name, style := range map[string]string{
+		"its own height":       `line-height:1`,
+		"lower":                `line-height:.9`,
+		"in pixels":            `line-height:32px`,
+		"another font":         `font-family:'Noto Sans';line-height:1`,
+		"at most a height":     `line-height:1;max-height:150px`,
+		"clipped":              `line-height:1;overflow:hidden`,
+		"an item":              `line-height:1;flex:none;align-self:start`,
+		"vertical":             `line-height:1;writing-mode:vertical-rl`,
+		"a style that matters": `line-height:1 !important`,
+	} {
+		for _, fit := range []string{"shrink", "truncate"} {
+			page := func(attribute string) render.Task {
+				picture := task("png", fmt.Sprintf(`<!doctype html><body style="margin:20px;display:flex;flex-direction:column;align-items:start"><h1 %s style="margin:0;font:700 34px 'Liberation Sans';%s">Änderung jetzt</h1>`, attribute, style))
+				picture.Pages[0].Width, picture.Pages[0].Height = 400, 400
+				return picture
+			}
+			want, _ := run(t, b, page(""))
+			got, warnings := run(t, b, page(`data-fit="`+fit+`"`))
+			if !bytes.Equal(got[0].Data, want[0].Data) || len(warnings) != 0 {
+				t.Errorf("%s: data-fit=%q changes text that fits; warnings %v", name, fit, warnings)
+			}
+		}
+	}
+	// Two lines of the box's height are two lines.
+	const lines = `<!doctype html><body style="margin:20px"><h1 %s style="margin:0;width:180px;height:60px;font:700 30px/30px 'Liberation Sans'">Änderung jetzt</h1>`
+	want, _ := run(t, b, task("png", fmt.Sprintf(lines, "")))
+	if got, _ := run(t, b, task("png", fmt.Sprintf(lines, `data-fit="truncate"`))); !bytes.Equal(got[0].Data, want[0].Data) {
+		t.Error("the second line of two that fit is cut off")
+	}
+	// What does not fit is still made smaller, or cut.
+	for _, style := range []string{`line-height:1;max-height:60px`, `line-height:1;height:60px`, `line-height:.9;max-height:60px;overflow:hidden`, `line-height:1;white-space:nowrap`} {
+		for _, fit := range []string{"shrink", "truncate"} {
+			picture := task("png", `<!doctype html><body style="margin:0;background:#f00"><h1 id="h" data-fit="`+fit+`" style="margin:20px;width:200px;font:700 34px 'Liberation Sans';`+style+`">Many words that take four lines or so</h1>
+				<script>new MutationObserver(() => {
+					const fits = h.scrollWidth <= h.clientWidth && h.scrollHeight <= h.clientHeight + 4;
+					document.body.style.background = fits && (parseFloat(getComputedStyle(h).fontSize) < 34 || h.textContent.endsWith('…') && h.textContent.length > 5) ? '#080' : '#f00';
+				}).observe(h, { childList: true, attributes: true })</script>`)
+			picture.Pages[0].Width, picture.Pages[0].Height = 300, 200
+			outputs, warnings := run(t, b, picture)
+			if img, _ := decode(t, outputs[0].Data); !near(img, 5, 5, color.RGBA{0, 0x88, 0, 255}) || len(warnings) != 0 {
+				t.Errorf("%s: data-fit=%q leaves text that does not fit; warnings %v", style, fit, warnings)
+			}
+		}
 	}
 }

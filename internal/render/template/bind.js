@@ -509,7 +509,36 @@
   // fit makes text that is too large for its element smaller, or ends it with an ellipsis.
   const minimumFont = 6;
   const shorten = (text) => [...text.trim().replace(/\s+/g, ' ')].slice(0, 60).join('');
-  const overflows = (element) => element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight;
+  // sizes returns how large a text and its box are: along its lines, and across them.
+  const sizes = (element, style) => {
+    const [width, height] = [[element.scrollWidth, element.clientWidth], [element.scrollHeight, element.clientHeight]];
+    return style.writingMode.startsWith('horizontal') ? [width, height] : [height, width];
+  };
+  // growsWith reports whether a box gets larger with its lines. What is out of it then are letters that are higher than their line.
+  const growsWith = (element, style) => {
+    const [, [, before]] = sizes(element, style);
+    const [value, priority] = [element.style.getPropertyValue('line-height'), element.style.getPropertyPriority('line-height')];
+    element.style.setProperty('line-height', `${2 * (parseFloat(style.lineHeight) || parseFloat(style.fontSize))}px`, 'important');
+    const [, [, after]] = sizes(element, style);
+    element.style.setProperty('line-height', value, priority);
+    return after > before;
+  };
+  // hang returns how far the letters of an element's own font hang out of its last line, which may be lower than they are.
+  const hang = ({ fontStyle, fontWeight, fontSize, fontFamily, lineHeight }) => {
+    const pen = new OffscreenCanvas(1, 1).getContext('2d');
+    pen.font = `${fontStyle} ${fontWeight} ${fontSize} ${fontFamily}`;
+    const { fontBoundingBoxAscent, fontBoundingBoxDescent } = pen.measureText('');
+    const out = (fontBoundingBoxAscent + fontBoundingBoxDescent - parseFloat(lineHeight)) / 2; // NaN for a line of normal height
+    return out > 0 ? Math.ceil(out) : 0;
+  };
+  const overflows = (element) => {
+    const style = getComputedStyle(element);
+    const [[length, room], [height, box]] = sizes(element, style);
+    if (length > room) return true;
+    if (height <= box) return false;
+    // Smaller text hangs out less, so it may fit into a box that stays as it is. Shorter text hangs out as far.
+    return element.dataset.fit === 'truncate' ? height > box + hang(style) : !growsWith(element, style);
+  };
   const fit = () => {
     for (const element of document.querySelectorAll('[data-fit]')) {
       const { display, fontSize } = getComputedStyle(element);
