@@ -135,3 +135,44 @@ func TestAbsenceNamesWhatThereIs(t *testing.T) {
 		}
 	}
 }
+
+// What is not uploaded begins anew with another version, so each change that counts for an upload makes one, and no other.
+func TestVersionsOfUploads(t *testing.T) {
+	base := func() platenv1alpha1.StorageConnection {
+		c := connection("dropbox", platenv1alpha1.UploadAutomatic)
+		c.UID, c.Spec.DefaultFolder = "1", "/Renders"
+		c.Spec.Dropbox = &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "dropbox"}}
+		return c
+	}
+	for name, tc := range map[string]struct {
+		change func(*platenv1alpha1.StorageConnection)
+		// folder of the job; empty for that of the connection.
+		folder platenv1alpha1.FolderPath
+		stays  bool
+	}{
+		"its rate":                            {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.MaxUploadBytesPerSecond = 1 }, stays: true},
+		"the jobs that it takes":              {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.UploadPolicy = platenv1alpha1.UploadOnRequest }, stays: true},
+		"its state":                           {change: func(c *platenv1alpha1.StorageConnection) { c.Generation, c.Status.ReadyCount = 5, new(int64(2)) }, stays: true},
+		"the folder":                          {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.DefaultFolder = "/Else" }},
+		"the folder, and the job has its own": {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.DefaultFolder = "/Else" }, folder: "/Own", stays: true},
+		"it takes nothing":                    {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.UploadPolicy = platenv1alpha1.UploadDisabled }},
+		"its credentials":                     {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.Dropbox.CredentialsSecretRef.Name = "other" }},
+		"its conflict policy":                 {change: func(c *platenv1alpha1.StorageConnection) { c.Spec.Dropbox.ConflictPolicy = "Rename" }},
+		"another of its name":                 {change: func(c *platenv1alpha1.StorageConnection) { c.UID = "2" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Connections: []platenv1alpha1.JobConnection{{
+				Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: tc.folder,
+			}}}}
+			versions := make([]string, 0, 2)
+			for _, change := range []func(*platenv1alpha1.StorageConnection){func(*platenv1alpha1.StorageConnection) {}, tc.change} {
+				c := base()
+				change(&c)
+				versions = append(versions, version(resolveConnections(job, []platenv1alpha1.StorageConnection{c}).uploads[0]))
+			}
+			if (versions[0] == versions[1]) != tc.stays {
+				t.Errorf("the versions are %q", versions)
+			}
+		})
+	}
+}

@@ -151,7 +151,7 @@ func (r *Reconciler) plan(ctx context.Context, s *scope, uploads []upload, attem
 		connection := uploader.Connection{
 			Name:           u.connection.Name,
 			UID:            u.connection.UID,
-			Version:        version(u.connection),
+			Version:        version(u),
 			ReadyCount:     ptr.Deref(u.connection.Status.ReadyCount, 0),
 			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
 			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, s, u.connection, bytes) },
@@ -185,11 +185,11 @@ func (r *Reconciler) plan(ctx context.Context, s *scope, uploads []upload, attem
 	return plan
 }
 
-// version names what open opens: a connection and those fields of its spec that an upload depends on. The folder is in the paths of the files, so that a
-// change of the default concerns only the uploads that it changes, and the rate counts for what is on its way.
-func version(connection *platenv1alpha1.StorageConnection) string {
-	spec := connection.Spec
-	spec.DefaultFolder, spec.MaxUploadBytesPerSecond = "", 0
+// version names where an upload goes and how: the connection, those fields of its spec that count for the upload, and the folder, which is the job's own or
+// the connection's. The rate is none of them, because it counts for what is on its way.
+func version(u upload) string {
+	spec := u.connection.Spec
+	spec.DefaultFolder, spec.MaxUploadBytesPerSecond = platenv1alpha1.FolderPath(u.folder), 0
 	if spec.UploadPolicy != platenv1alpha1.UploadDisabled {
 		spec.UploadPolicy = ""
 	}
@@ -197,7 +197,7 @@ func version(connection *platenv1alpha1.StorageConnection) string {
 	if err != nil { // of strings and numbers: never
 		return ""
 	}
-	return string(connection.UID) + string(text)
+	return string(u.connection.UID) + string(text)
 }
 
 // open opens a connection for an upload of files with so many bytes. A disabled connection takes none, and a full account is not sent what does not

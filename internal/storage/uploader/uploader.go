@@ -50,7 +50,7 @@ type Upload struct {
 type Connection struct {
 	// Name of the StorageConnection.
 	Name string
-	// Version names what Open opens. With another one, what is not uploaded begins anew.
+	// Version names what Open opens and the folder of the Files. With another one, an upload that has not succeeded begins anew.
 	Version string
 	// Open returns the provider. The engine calls it until it succeeds.
 	Open func(ctx context.Context) (storage.Provider, error)
