@@ -168,14 +168,9 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	next, written, err := r.status.Finish(ctx, s.job, after, outcome)
-	for _, shrink := range []func(*platenv1alpha1.RenderJobStatus){leaveOutUploads, leaveOutFiles} {
-		if isTooLarge(err) {
-			// The object is larger than the cache shows, which drops managed fields: what the user gave the job leaves no room for the whole status.
-			shrink(&after.Status)
-			next, written, err = r.status.Finish(ctx, s.job, after, outcome)
-		}
-	}
+	next, written, err := r.status.Finish(ctx, s.job, after, outcome,
+		func() { leaveOutUploads(&after.Status) },
+		func() { leaveOutFiles(&after.Status) })
 	if err != nil || !written {
 		return next, err
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -247,11 +246,6 @@ func boundPages(connections []platenv1alpha1.JobConnectionStatus, limit int) (le
 		}
 	}
 	return left
-}
-
-// isTooLarge reports whether a write failed because etcd takes no such large object.
-func isTooLarge(err error) bool {
-	return apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large")
 }
 
 // leaveOutUploads shortens a status that is too large by what was uploaded, and leaveOutFiles by everything that has a list.

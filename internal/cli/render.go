@@ -23,6 +23,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/crdschema"
 	"github.com/platen-dev/platen/internal/plural"
+	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -292,7 +293,7 @@ func (r *renderCommand) create(ctx context.Context, c *cluster, job *platenv1alp
 	if apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("RenderJob %s/%s exists already: give another --name, or delete it (kubectl delete renderjob %s -n %s)", job.Namespace, job.Name, job.Name, job.Namespace)
 	}
-	if apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large") {
+	if reconcile.IsTooLarge(err) {
 		return usage("the values take more than the cluster keeps in one object, about 1.5 MiB: put pictures at an https: address")
 	}
 	return explain(r.fields().refusal(err))

@@ -118,6 +118,36 @@ func TestFinish(t *testing.T) {
 	}
 }
 
+// A status that has room once it is shorter is no reason for an event: the user would look for what is missing.
+func TestFinishShortensAStatusThatIsTooLarge(t *testing.T) {
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
+	w, c, recorder := newWriter(t, interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, _ string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			if len(o.(*platenv1alpha1.RenderJob).Status.PodName) > 1 { //nolint:forcetypeassert // the test writes nothing else
+				return errors.New("etcdserver: request is too large")
+			}
+			return c.Status().Patch(ctx, o, patch, options...)
+		},
+	}, job)
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		t.Fatal(err)
+	}
+	after := job.DeepCopy()
+	after.Status.PodName = "abc"
+	shorten := func() { after.Status.PodName = after.Status.PodName[1:] }
+	if _, written, err := w.Finish(t.Context(), job, after, nil, shorten, shorten, shorten); err != nil || !written {
+		t.Fatalf("written is %v, error %v", written, err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil || job.Status.PodName != "c" {
+		t.Errorf("the status has %q, error %v", job.Status.PodName, err)
+	}
+	select {
+	case event := <-recorder.Events:
+		t.Errorf("event %q", event)
+	default:
+	}
+}
+
 func TestIsStaleUntilTheCacheCatchesUp(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
 	w, c, _ := newWriter(t, interceptor.Funcs{}, job)

@@ -27,7 +27,7 @@ const (
 	// MaxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
 	MaxEventNote = 1024
 	// noRoom is the event of an object whose status cannot be written: nothing else of it tells.
-	noRoom = "with its status, the object would be larger than the API server stores, 1.5 MiB by default: make it smaller, or several of it"
+	noRoom = "with its status, the object would be larger than the API server stores, 1.5 MiB by default: make it smaller, or divide it into several"
 )
 
 // StatusWriter ends the reconciliations of one kind. It is safe for concurrent use and must not be copied.
@@ -46,21 +46,33 @@ type StatusWriter struct {
 // Finish ends a reconciliation. It writes the status of after if that differs from before, in one merge patch. The API server refuses the patch
 // when the object has changed since before was read; the object is then reconciled again soon. written reports whether the API server took
 // the status. An object that is gone needs none. An outcome that is neither a TerminalError nor a WaitingError is
-// returned as err, and status stays as it is.
-func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, outcome error) (next ctrl.Result, written bool, err error) {
+// returned as err, and status stays as it is. If the API server does not take so large an object, Finish calls shorter, one after the other, until
+// it does: each shortens the status of after.
+func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, outcome error, shorter ...func()) (next ctrl.Result, written bool, err error) {
 	next, err = result(outcome)
 	if err != nil || apiequality.Semantic.DeepEqual(before, after) {
 		return next, false, err
 	}
 	failpoint.Hit("status.before-patch")
-	err = w.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	patch := func() error {
+		return w.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	}
+	err = patch()
+	for _, shorten := range shorter {
+		if !IsTooLarge(err) {
+			break
+		}
+		// The object is larger than the cache shows, which drops managed fields.
+		shorten()
+		err = patch()
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return ctrl.Result{}, false, nil
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictDelay}, false, nil
 	case err != nil:
-		if w.Recorder != nil && strings.Contains(err.Error(), "etcdserver: request is too large") {
+		if w.Recorder != nil && IsTooLarge(err) {
 			w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, "StatusTooLarge", w.Action, noRoom)
 		}
 		return ctrl.Result{}, false, fmt.Errorf("writing status: %w", err)
@@ -72,6 +84,11 @@ func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, 
 		w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, terminal.Reason, w.Action, "%s", Truncate(terminal.Note, MaxEventNote))
 	}
 	return next, true, nil
+}
+
+// IsTooLarge reports whether a write failed because the API server stores no such large object.
+func IsTooLarge(err error) bool {
+	return apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large") // etcd's words
 }
 
 // IsStale reports whether the cache returned a version of the object that Finish has replaced. A status write based on it
