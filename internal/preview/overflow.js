@@ -32,7 +32,8 @@
   const check = () => {
     // Finite animations are at their end in a picture, and a film ends there.
     for (const animation of document.getAnimations()) {
-      if (animation.playState === 'running' && Number.isFinite(animation.effect?.getComputedTiming().endTime)) animation.finish();
+      const ends = animation.playbackRate !== 0 && Number.isFinite(animation.effect?.getComputedTiming().endTime);
+      if (animation.playState === 'running' && ends) animation.finish();
     }
     const reported = new Set();
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

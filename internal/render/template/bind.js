@@ -205,7 +205,7 @@
   };
   addEventListener('error', (event) => {
     const { localName, currentSrc, src, href, data } = event.target;
-    const url = localName === 'img' && currentSrc || src || (href?.baseVal ? absolute(href.baseVal) : href) || data; // an img may have tried another of its addresses
+    const url = localName === 'img' && currentSrc || src || (href?.baseVal === undefined ? href : absolute(href.baseVal)) || data; // an img may have tried another of its addresses
     // What an observer has not told yet, it tells with the next frame.
     if (event.target === window && /^ResizeObserver loop/.test(event.message)) return;
     if (event.target === window) warn(`Script error: ${event.message}`, `${event.lineno}:${event.colno}`);
