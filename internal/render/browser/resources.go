@@ -18,6 +18,7 @@ import (
 
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
+	"github.com/platen-dev/platen/internal/render/template"
 )
 
 const (
@@ -27,12 +28,9 @@ const (
 )
 
 var (
-	// svgMoves matches what lets an SVG file move.
-	svgMoves = regexp.MustCompile(`<(animate\w*|set)[\s/>]|@keyframes`)
-	// svgComment matches what an SVG file has for nobody, and svgNames the address of a file in it, in one of its groups.
-	svgComment = regexp.MustCompile(`(?s)<!--.*?-->`)
-	svgNames   = regexp.MustCompile(`(?is)<(?:\w+:)?(?:image|use|feImage|img|link)\s(?:[^>]*?\s)?(?:xlink:href|href|src)\s*=\s*(?:"([^"]*)|'([^']*))|` +
-		`url\((?:["'\s]|&(?:quot|apos|#3[49]);)*([^"'\s)&]*)|@import\s*(?:"([^"]*)|'([^']*))|<\?xml-stylesheet\s[^>]*?href\s*=\s*["']([^"']*)`)
+	svgMoves    = regexp.MustCompile("(?i)" + template.SVGMoves)
+	svgComments = regexp.MustCompile("(?i)" + template.SVGComments)
+	svgNames    = regexp.MustCompile("(?i)" + template.SVGNames)
 	// named matches the addresses of pictures that the page's own script takes for moving ones.
 	named = regexp.MustCompile(`(?i)\.(gif|webp|apng|avif)\b|^blob:`)
 )
@@ -130,7 +128,7 @@ func (r *report) missing(url string) {
 
 // fileOf returns the first address of a file that an SVG picture names, for which nothing is loaded; "" if there is none.
 func fileOf(svg []byte) string {
-	for _, m := range svgNames.FindAllSubmatch(svgComment.ReplaceAll(svg, nil), -1) {
+	for _, m := range svgNames.FindAllSubmatch(svgComments.ReplaceAll(svg, nil), -1) {
 		address := strings.TrimSpace(string(bytes.Join(m[1:], nil)))
 		if address != "" && address[0] != '#' && !strings.HasPrefix(strings.ToLower(address), "data:") {
 			return address

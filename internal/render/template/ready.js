@@ -3,9 +3,10 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed, margin is around it, number and total are the page's and the number of pages, and styles are names
-// to look up among the styles. roots, text, paper, tiles and marquee are the functions of the scripts of these names.
-(async (timeout, { roots, text, paper, tiles, marquee }) => {
+// scripts get a frame to draw in. print says that the page is printed, with margin around it; number and total are the page's and the number of pages, and
+// styles are names to look up among the styles. roots, text, paper, tiles and marquee are the functions of the scripts of these names, and svg has patterns
+// of SVG files.
+(async (timeout, { roots, text, paper, tiles, marquee, svg }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const { print, margin, number, total, styles } = own('about');
   const [film, still] = [own('film'), own('still')];
@@ -423,10 +424,9 @@
   page = document;
   // Nothing is loaded for a picture. fileOf returns the first address of a file that an SVG picture names; undefined if there is none.
   const alone = 'the browser loads no files for a picture; name them by data: URLs, or put the svg element into the page';
-  const names = /<(?:\w+:)?(?:image|use|feImage|img|link)\s(?:[^>]*?\s)?(?:xlink:href|href|src)\s*=\s*(?:"([^"]*)|'([^']*))|url\((?:["'\s]|&(?:quot|apos|#3[49]);)*([^"'\s)&]*)|@import\s*(?:"([^"]*)|'([^']*))|<\?xml-stylesheet\s[^>]*?href\s*=\s*["']([^"']*)/gi;
-  const fileOf = (source) => [...source.replace(/<!--[^]*?-->/g, '').matchAll(names)].map(([, ...parts]) => parts.join('').trim()).find((address) => !/^(#|data:|$)/i.test(address));
+  const fileOf = (source) => [...source.replace(svg.comments, '').matchAll(svg.names)].map(([, ...parts]) => parts.join('').trim()).find((address) => !/^(#|data:|$)/i.test(address));
   for (const [url, source] of drawings) {
-    if (/<(animate\w*|set)[\s/>]|@keyframes/i.test(source)) {
+    if (svg.moves.test(source)) {
       warn('An SVG picture moves by a clock of its own', `two renders show it at different times; put the svg element into the page instead: ${url.slice(0, 120)}`);
     }
     const outer = fileOf(source);
@@ -492,7 +492,7 @@
 
   // The renderer's scripts do not run where the page forbids scripts.
   for (const element of find('iframe[sandbox]')) {
-    if (element.sandbox.contains('allow-scripts') || !/@keyframes|<(animate\w*|set)[\s/>]/i.test(element.srcdoc)) continue;
+    if (element.sandbox.contains('allow-scripts') || !svg.moves.test(element.srcdoc)) continue;
     warn('A frame without scripts moves by a clock of its own', 'two renders show it at different times; add allow-scripts to the sandbox of the iframe');
   }
 

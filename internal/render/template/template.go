@@ -69,7 +69,7 @@ var film string
 // modifications that the page does not use, and noStyles, those of About.Styles that name no style. A resource that is not ready after the timeout becomes a
 // warning.
 func Ready(timeout time.Duration) string {
-	return fmt.Sprintf("%s(%d, {roots: %s, text: %s, paper: %s, tiles: %s, marquee: %s})", ready, timeout.Milliseconds(), roots, text, paper, tiles, marquee)
+	return fmt.Sprintf("%s(%d, {roots: %s, text: %s, paper: %s, tiles: %s, marquee: %s, svg: %s})", ready, timeout.Milliseconds(), roots, text, paper, tiles, marquee, svg)
 }
 
 // Film returns the script that lets the renderer set a page's time, and lets Script fill it in. It must run before any other script of the page, in each of its
