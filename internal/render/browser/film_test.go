@@ -464,7 +464,6 @@ func TestAFilmThatTakesTooLongSaysHowFarItHasCome(t *testing.T) {
 	}
 }
 
-// Options at their limits give whole files.
 // What a page does while it is filmed is warned of, as what it does before.
 func TestWhatHappensInAFilmIsWarnedOf(t *testing.T) {
 	b := start(t)
@@ -488,6 +487,7 @@ func TestWhatHappensInAFilmIsWarnedOf(t *testing.T) {
 	}
 }
 
+// Options at their limits give whole files.
 func TestFilmsAtTheLimits(t *testing.T) {
 	b := start(t)
 	for name, c := range map[string]struct {

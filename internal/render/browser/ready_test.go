@@ -470,7 +470,6 @@ func TestBrokenPicturesInThePageAreNamed(t *testing.T) {
 	}
 }
 
-// The browser shows what is there of a picture that ends early, and says nothing.
 // The browser loads no file for a picture, whatever an SVG file names.
 func TestFilesThatSVGPicturesNameAreNamed(t *testing.T) {
 	const (
@@ -553,6 +552,7 @@ func TestCanvasesThatAreTooLargeAreNamed(t *testing.T) {
 	}
 }
 
+// The browser shows what is there of a picture that ends early, and says nothing.
 func TestPicturesThatEndEarlyAreNamed(t *testing.T) {
 	b := start(t)
 	img := image.NewRGBA(image.Rect(0, 0, 60, 60))

@@ -4,7 +4,7 @@
 // Makes a page fit the sheet that was asked for, which is as large as the viewport: nothing that the page says about paper changes the size,
 // the scale or the position of what is printed. It warns of what was not followed. It runs with the style sheets for print. list has the
 // document and its shadow roots, wide matches gradients in other colour spaces than sRGB, and drawnElsewhere tells of an element whether it is a canvas that an OffscreenCanvas draws.
-// margin is around the page, in 1/96 inch of paper.
+// margin is the distance from the page to each edge of the sheet, in 1/96 inch of paper.
 ((warn, list, wide, drawnElsewhere, margin) => {
   const millimetre = 96 / 25.4;
   const papers = {
@@ -365,7 +365,7 @@
   const columns = ['left', 'right'].flatMap((side) => ['top', 'middle', 'bottom'].map((place) => `${side}-${place}`));
   const boxes = [...corners, ...rows, ...columns].map((name) => `@${name} { content: none !important }`).join(' ');
   const sheet = new CSSStyleSheet();
-  // No margin, or auto, would be none: the browser knows that of the sheet only as long as there is no rule.
+  // Once a rule sets the margin, the browser ignores that of its print command, so the rule repeats it.
   sheet.replaceSync(`@page { size: auto !important; margin: ${margin}px !important; padding: 0 !important; border: none !important; page-orientation: upright !important; ${boxes} }
     *, ::before, ::after { page: auto !important; break-before: auto !important; break-after: auto !important; break-inside: auto !important }`);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
