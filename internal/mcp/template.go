@@ -42,12 +42,12 @@ const maxFurther = 20
 var (
 	argumentWords = strings.NewReplacer(fieldWords...)
 	valueWords    = strings.NewReplacer(slices.Concat(fieldWords, []string{"modifications.", ""})...)
-	// adviceWords are those in advice about uploads, which successes have too.
-	adviceWords = strings.NewReplacer("another response.fileName ", "another "+nameArgument+" ", "name the folder in connections[].folder", "a render's folder is its connection's own")
-	fieldWords  = []string{
+	// adviceWords are those of the advice about uploads that is in a result: its other texts are what users have written, too.
+	adviceWords = strings.NewReplacer(slices.Concat(folderWords, []string{"another response.fileName ", "another " + nameArgument + " "})...)
+	fieldWords  = slices.Concat(folderWords, []string{
 		"response.format", formatArgument, "response.fileName", nameArgument, "response.scale", scaleArgument, "templateId: ", "template: ",
-		"name the folder in connections[].folder", "a render's folder is its connection's own",
-	}
+	})
+	folderWords = []string{"name the folder in connections[].folder", "a render's folder is its connection's own"}
 )
 
 const (
