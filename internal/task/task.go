@@ -90,7 +90,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 			return render.Task{}, err
 		}
 	}
-	merged, origins, err := modifications(ctx, job, sources.Value)
+	merged, origins, err := Values(ctx, job, sources.Value)
 	if err != nil {
 		if reconcile.AsTerminal(err) == nil && len(wrong) > 0 {
 			err = nil // what is wrong stays so, whatever the ConfigMap has
@@ -100,7 +100,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	task.Modifications = merged
 	given := slices.Collect(maps.Keys(merged))
 	if wrong = append(wrong, applyParameters(merged, template, origins)...); len(wrong) > 0 {
-		return task, mistakesOf(wrong)
+		return render.Task{}, mistakesOf(wrong)
 	}
 	given = slices.DeleteFunc(given, isDefault(task.Modifications, template.Spec.Parameters))
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
@@ -471,15 +471,9 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(string(template.UID)+"/"+page.Name)).String()
 }
 
-// Values returns the values that a job gives its template, from all of its sources, and the ConfigMaps of those that are not its own. The error names all
-// sources that hold no values; one that cannot be read hides them.
-func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (map[string]any, map[string]platenv1alpha1.ConfigMapKeySelector, error) {
-	return modifications(ctx, job, read)
-}
-
-// modifications merges the job's sources. Later ones override earlier ones. origins has the ConfigMaps of the values that are not the job's own. The error
-// names all sources that hold no values; one that cannot be read hides them.
-func modifications(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (
+// Values returns the values that a job gives its template, merged from its sources: later ones override earlier ones. origins has the ConfigMaps of the
+// values that are not the job's own. The error names all sources that hold no values; one that cannot be read hides them.
+func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (
 	merged map[string]any, origins map[string]platenv1alpha1.ConfigMapKeySelector, err error,
 ) {
 	merged, origins = map[string]any{}, map[string]platenv1alpha1.ConfigMapKeySelector{}
@@ -573,7 +567,7 @@ var (
 // Mistakes returns what the message of a job, or of an error of Build, says of each field and of each parameter of the template that is wrong, and how many
 // more there are; none if it is about something else.
 func Mistakes(message string) (mistakes []string, more int) {
-	if !mistakeBegins.MatchString("; "+message) || mistakeBegins.FindStringIndex("; " + message)[0] > 0 {
+	if first := mistakeBegins.FindStringIndex("; " + message); first == nil || first[0] > 0 {
 		return nil, 0
 	}
 	if end := moreMistakes.FindStringSubmatch(message); end != nil {
