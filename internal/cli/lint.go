@@ -51,8 +51,9 @@ are used twice, pictures without alt text, a templateID that two templates have.
 shell), also files and fonts that cannot be loaded, errors of scripts, and text that runs out of its box with the defaults.
 
 With -f, it reads the templates, and the ConfigMaps and FontSets that they name, from a file. It refuses every object of Platen in the file that
-kubectl apply would refuse, and every job that does not fit its template, with the values of ConfigMaps, in the file. It says which jobs it has not
-checked, because their template or their ConfigMap is not in the file. Only FontSets that the file does not have need the cluster. Without -f, it reads the templates of the namespace.
+kubectl apply would refuse, and every job that does not fit its template. It takes templates, and the ConfigMaps with values, from the file only,
+and says of which jobs it lacks them. Only FontSets that the file does not have need the cluster. Without -f, it reads the templates of the
+namespace.
 
 Exit codes:
   0  no error was found; warnings do not count without --strict
@@ -221,16 +222,15 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 		if page.HTMLFrom == nil {
 			return page.HTML, true
 		}
-		for _, m := range found.maps {
-			if m.Name == page.HTMLFrom.ConfigMapKeyRef.Name && m.Namespace == t.Namespace {
-				text, known := m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
-				return text, known
-			}
+		m := found.configMap(t.Namespace, page.HTMLFrom.ConfigMapKeyRef.Name)
+		if m == nil {
+			return "", false
 		}
-		return "", false
+		text, known := m.Data[page.HTMLFrom.ConfigMapKeyRef.Key]
+		return text, known
 	}
 	findings := append(lint.Template(t, source), found.unusedValues(ctx, t, source)...)
-	missing := missingPages(t, found.maps, l.file != "")
+	missing := found.missingPages(t, l.file != "")
 	if l.file == "" { // what the file does not have may be in the cluster
 		findings = append(missing, findings...)
 	}
@@ -276,19 +276,19 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 }
 
 // missingPages returns a finding for each page whose ConfigMap, or key in it, does not exist in the cluster, or in the file.
-func missingPages(t *platenv1alpha1.RenderTemplate, maps []corev1.ConfigMap, file bool) (findings []lint.Finding) {
+func (s *sources) missingPages(t *platenv1alpha1.RenderTemplate, file bool) (findings []lint.Finding) {
 	for _, page := range t.Spec.Pages {
 		if page.HTMLFrom == nil {
 			continue
 		}
 		ref, where := page.HTMLFrom.ConfigMapKeyRef, "page "+page.Name
-		n := slices.IndexFunc(maps, func(m corev1.ConfigMap) bool { return m.Name == ref.Name && m.Namespace == t.Namespace })
-		if n < 0 && file {
+		m := s.configMap(t.Namespace, ref.Name)
+		if m == nil && file {
 			findings = append(findings, renderFails(where, "ConfigMap '%s' is not in the file, and with -f its pages are read from there only; add it to the file", ref.Name))
-		} else if n < 0 {
+		} else if m == nil {
 			findings = append(findings, renderFails(where, "ConfigMap '%s' does not exist in namespace %s; create it", ref.Name, t.Namespace))
-		} else if _, missing := ref.TextIn(&maps[n]); missing != "" {
-			if maps[n].BinaryData[ref.Key] == nil {
+		} else if _, missing := ref.TextIn(m); missing != "" {
+			if m.BinaryData[ref.Key] == nil {
 				missing += "; add it"
 			}
 			findings = append(findings, renderFails(where, "%s", missing))

@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -301,16 +300,7 @@ func (s *sources) checkJobs(ctx context.Context, file string, names []string) (u
 				template.Spec.Parameters[i].Required = nil
 			}
 		}
-		wrong := reconcile.AsTerminal(task.CheckWith(ctx, job, template, s.value))
-		if wrong == nil {
-			continue
-		}
-		found, more := task.Mistakes(wrong.Message)
-		found = slices.DeleteFunc(found, func(one string) bool { return !strings.HasPrefix(one, "spec.") }) // the template has its own mistakes among its findings
-		if more > 0 {
-			found = append(found, fmt.Sprintf("and %d more", more))
-		}
-		if len(found) > 0 {
+		if found := s.refusedOf(ctx, job, template); len(found) > 0 {
 			problems = append(problems, fmt.Sprintf("RenderJob '%s': %s", job.Name, strings.Join(found, "; ")))
 		}
 	}
@@ -324,13 +314,18 @@ func (s *sources) checkJobs(ctx context.Context, file string, names []string) (u
 	}
 }
 
-// configMap returns a ConfigMap of the file; nil if it has none.
-func (s *sources) configMap(namespace, name string) *corev1.ConfigMap {
-	n := slices.IndexFunc(s.maps, func(m corev1.ConfigMap) bool { return m.Name == name && m.Namespace == namespace })
-	if n < 0 {
+// refusedOf returns what Platen would refuse of a job. What is wrong with its template is among the findings of that.
+func (s *sources) refusedOf(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate) []string {
+	wrong := reconcile.AsTerminal(task.CheckWith(ctx, job, template, s.value))
+	if wrong == nil {
 		return nil
 	}
-	return &s.maps[n]
+	found, more := task.Mistakes(wrong.Message)
+	found = slices.DeleteFunc(found, func(one string) bool { return !strings.HasPrefix(one, "spec.") })
+	if more > 0 {
+		found = append(found, fmt.Sprintf("and %d more", more))
+	}
+	return found
 }
 
 // absentValues names the ConfigMaps with values of a job that the file does not have.

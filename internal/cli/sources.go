@@ -35,6 +35,15 @@ func (s *sources) in(namespace string) sources {
 	}
 }
 
+// configMap returns a ConfigMap; nil if it is not among the sources.
+func (s *sources) configMap(namespace, name string) *corev1.ConfigMap {
+	n := slices.IndexFunc(s.maps, func(m corev1.ConfigMap) bool { return m.Name == name && m.Namespace == namespace })
+	if n < 0 {
+		return nil
+	}
+	return &s.maps[n]
+}
+
 // addPages adds the ConfigMaps that hold a template's pages from the cluster, unless they are found.
 func (o *options) addPages(ctx context.Context, template *platenv1alpha1.RenderTemplate, found *sources) error {
 	for i, page := range template.Spec.Pages {
@@ -77,7 +86,7 @@ func (o *options) addFontSets(ctx context.Context, template *platenv1alpha1.Rend
 
 // addConfigMap adds a ConfigMap of the cluster to those that are found, unless it is among them.
 func (o *options) addConfigMap(ctx context.Context, namespace string, found *sources, field, name string) error {
-	if slices.ContainsFunc(found.maps, func(m corev1.ConfigMap) bool { return m.Name == name && m.Namespace == namespace }) {
+	if found.configMap(namespace, name) != nil {
 		return nil
 	}
 	m := corev1.ConfigMap{}
