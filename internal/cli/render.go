@@ -95,18 +95,20 @@ takes. A cell is read as a value of --set; an empty one is not given. If a cell 
 	return command
 }
 
-func (r *renderCommand) run(ctx context.Context, templateName string) error {
-	// All that is wrong with the command line is said at once, and so is what only the template tells, if the cluster has it.
+// printed tells that -o prints the job, and toFolder that it names a folder for the files.
+func (r *renderCommand) printed() bool  { return slices.Contains(formats, r.output) }
+func (r *renderCommand) toFolder() bool { return r.output != "" && !r.printed() }
+
+// checkFlags reads the table, if there is one, and returns all that is wrong with the command line by itself.
+func (r *renderCommand) checkFlags() (rows *table, err error) {
 	wrong := []error{checkDryRun(r.dryRun), checkName("--name", r.name), checkName("--connection", r.connection)}
 	if r.noUpload && (r.folder != "" || r.connection != "") {
 		wrong = append(wrong, usage("--no-upload excludes --folder and --connection"))
 	}
-	var rows *table
 	if r.csv != "" {
 		if r.fileName != "" {
 			wrong = append(wrong, usage("--csv excludes --file-name: the files of each row have the name of its job"))
 		}
-		var err error
 		if rows, err = r.readTable(r.csv); err == nil {
 			err = rows.from(r.fromRow)
 		}
@@ -114,12 +116,15 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	} else if r.outputFlags.flags.Changed("from-row") {
 		wrong = append(wrong, usage("--from-row needs --csv"))
 	}
-	printed := slices.Contains(formats, r.output)
-	toFolder := r.output != "" && !printed
-	if toFolder {
+	if r.toFolder() {
 		wrong = append(wrong, r.checkOutput())
 	}
-	mistaken := errors.Join(wrong...)
+	return rows, errors.Join(wrong...)
+}
+
+func (r *renderCommand) run(ctx context.Context, templateName string) error {
+	// All mistakes are said at once: of the command line, and of what only the template tells, if the cluster has it.
+	rows, mistaken := r.checkFlags()
 	c, err := r.cluster()
 	if err != nil {
 		return cmp.Or(mistaken, err)
@@ -164,34 +169,40 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 		return err
 	}
 	r.warnUnused(ctx, c, template, spec)
+	return r.render(ctx, c, job, len(template.Spec.Pages))
+}
+
+// render creates a job, and does with it what the flags say. pages is the number of its template's pages.
+func (r *renderCommand) render(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob, pages int) error {
 	if r.dryRun == dryRunClient {
 		if err := r.admit(ctx, job); err != nil {
 			return err
 		}
-		return r.print(job, "created (dry run)", printed)
+		return r.print(job, "created (dry run)")
 	}
 	if err := r.create(ctx, c, job); err != nil {
 		return err
 	}
-	if r.dryRun == dryRunServer || !r.wait && !toFolder {
+	if r.dryRun == dryRunServer || !r.wait && !r.toFolder() {
 		suffix := "created"
 		if r.dryRun == dryRunServer {
 			suffix = "created (server dry run)"
 		}
-		return r.print(job, suffix, printed)
+		return r.print(job, suffix)
 	}
 	name := job.Name
-	if job, err = r.awaitJob(ctx, c, job, len(template.Spec.Pages), r.timeout, (*platenv1alpha1.RenderJob).Finished); err != nil && ctx.Err() != nil {
+	job, err := r.awaitJob(ctx, c, job, pages, r.timeout, (*platenv1alpha1.RenderJob).Finished)
+	if err != nil && ctx.Err() != nil {
 		return &goesOnError{fmt.Errorf(
 			"RenderJob %[1]s/%[2]s goes on: kubectl platen status %[2]s -n %[1]s shows it, kubectl delete renderjob %[2]s -n %[1]s ends it", c.namespace, name)}
 	}
 	if err != nil {
 		return err
 	}
-	if printed {
+	if r.printed() {
 		return errors.Join(printObjects(r.Out, r.output, job), r.outcome(job))
 	}
-	if toFolder && len(job.Status.Pages) > 0 {
+	if r.toFolder() && len(job.Status.Pages) > 0 {
 		d := downloader{cluster: c, platenNamespace: r.platenNamespace}
 		files, err := d.files(ctx, job, r.output)
 		for _, file := range files {
@@ -243,8 +254,8 @@ func (r *renderCommand) refuse(ctx context.Context, job *platenv1alpha1.RenderJo
 	return errors.Join(mistaken, found.err(), r.admit(ctx, rest))
 }
 
-func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string, printed bool) error {
-	if printed {
+func (r *renderCommand) print(job *platenv1alpha1.RenderJob, what string) error {
+	if r.printed() {
 		return printObjects(r.Out, r.output, job)
 	}
 	name := job.Name

@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
-	"github.com/platen-dev/platen/internal/plural"
 )
 
 // status is kubectl platen status.
@@ -129,14 +128,11 @@ func (r *retryCommand) jobs(ctx context.Context, c *cluster, args []string) erro
 			names = append(names, name)
 		}
 	}
-	var asked, requests, problems []string
-	code, last := 0, error(nil)
+	var asked, requests []string
+	bad, only := failures{}, error(nil)
 	fail := func(err error) {
-		if got := exitCodeOf(err); got == exitTimeout || code != exitTimeout && slices.Index(worst, got) > slices.Index(worst, code) {
-			code = got
-		}
-		last = err
-		problems = append(problems, err.Error())
+		bad.add(err.Error(), err)
+		only = err
 	}
 	for _, name := range names {
 		requested, err := r.request(ctx, c, name)
@@ -160,10 +156,10 @@ func (r *retryCommand) jobs(ctx context.Context, c *cluster, args []string) erro
 			}
 		}
 	}
-	if len(names) == 1 || last == nil {
-		return last
+	if len(names) == 1 {
+		return only
 	}
-	return &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), plural.Count(len(names), "job"), listed(problems, 0))}
+	return bad.err(len(names))
 }
 
 // request asks Platen to upload a job's files again, and returns the value of the annotation that does so.

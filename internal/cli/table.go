@@ -233,15 +233,13 @@ func listed(lines []string, more int) string {
 
 // renderTable creates the jobs of a table, and waits for them and fetches their files as the flags say.
 func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, jobs []*platenv1alpha1.RenderJob) error {
-	printed := slices.Contains(formats, r.output)
-	toFolder := r.output != "" && !printed
 	if r.dryRun == dryRunClient {
 		for i, job := range jobs {
 			if err := r.admit(ctx, job); err != nil {
 				return fmt.Errorf("--csv %s, %s: %w", t.name, t.rows[i], err)
 			}
 		}
-		return r.printJobs(jobs, "created (dry run)", printed)
+		return r.printJobs(jobs, "created (dry run)")
 	}
 	if err := r.checkNames(ctx, c, t, jobs); err != nil {
 		return err
@@ -249,7 +247,7 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 	for i, job := range jobs {
 		if err := r.create(ctx, c, job); err != nil {
 			if i > 0 && r.dryRun == dryRunNone {
-				_ = r.printJobs(jobs[:i], "created", printed)
+				_ = r.printJobs(jobs[:i], "created")
 			}
 			if ctx.Err() != nil {
 				return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), job.Namespace)}
@@ -262,14 +260,14 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 		}
 	}
 	if r.dryRun == dryRunServer {
-		return r.printJobs(jobs, "created (server dry run)", printed)
+		return r.printJobs(jobs, "created (server dry run)")
 	}
-	if !r.wait && !toFolder {
-		return r.printJobs(jobs, "created", printed)
+	if !r.wait && !r.toFolder() {
+		return r.printJobs(jobs, "created")
 	}
-	ended, failed := r.awaitTable(ctx, c, t, jobs, printed, toFolder)
-	if printed {
-		failed = errors.Join(r.printJobs(ended, "", true), failed)
+	ended, failed := r.awaitTable(ctx, c, t, jobs)
+	if r.printed() {
+		failed = errors.Join(r.printJobs(ended, ""), failed)
 	}
 	return failed
 }
@@ -323,8 +321,8 @@ func (t *table) restFrom(row tableRow, err error) string {
 	}
 }
 
-func (r *renderCommand) printJobs(jobs []*platenv1alpha1.RenderJob, what string, printed bool) error {
-	if printed {
+func (r *renderCommand) printJobs(jobs []*platenv1alpha1.RenderJob, what string) error {
+	if r.printed() {
 		objects := make([]runtime.Object, 0, len(jobs))
 		for _, job := range jobs {
 			objects = append(objects, job)
@@ -345,24 +343,41 @@ func (r *renderCommand) printJobs(jobs []*platenv1alpha1.RenderJob, what string,
 }
 
 // worst has the exit codes of a job, in the order in which one counts more than another.
-var worst = []int{0, exitFailed, exitUploadFailed, exitUsage, exitRenderFailed}
+var worst = []int{0, exitFailed, exitUploadFailed, exitUsage, exitRenderFailed, exitTimeout}
+
+// failures are the jobs of a command that did not succeed.
+type failures struct {
+	// code is the exit code of the worst.
+	code     int
+	problems []string
+}
+
+// add adds a job, by a text about it.
+func (f *failures) add(text string, err error) {
+	if got := exitCodeOf(err); slices.Index(worst, got) > slices.Index(worst, f.code) {
+		f.code = got
+	}
+	f.problems = append(f.problems, text)
+}
+
+// err returns the error about the failures among a number of jobs; nil if there are none.
+func (f *failures) err(jobs int) error {
+	if len(f.problems) == 0 {
+		return nil
+	}
+	return &exitError{f.code, fmt.Errorf("%d of %s did not succeed:\n%s", len(f.problems), plural.Count(jobs, "job"), listed(f.problems, 0))}
+}
 
 // awaitTable waits for jobs in their order, in which the cluster takes them up, and returns those that have finished. The error says which did not
 // succeed, with the exit code of the worst.
-func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jobs []*platenv1alpha1.RenderJob, printed, toFolder bool) ([]*platenv1alpha1.RenderJob, error) {
+func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jobs []*platenv1alpha1.RenderJob) ([]*platenv1alpha1.RenderJob, error) {
 	waiting, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	bar := newProgress(r.ErrOut)
 	defer bar.end()
-	code := 0
 	var ended []*platenv1alpha1.RenderJob
-	var problems []string
-	fail := func(row tableRow, err error) {
-		if got := exitCodeOf(err); slices.Index(worst, got) > slices.Index(worst, code) {
-			code = got
-		}
-		problems = append(problems, fmt.Sprintf("row %d: %s", row.number, err))
-	}
+	bad := failures{}
+	fail := func(row tableRow, err error) { bad.add(fmt.Sprintf("row %d: %s", row.number, err), err) }
 	for i, job := range jobs {
 		bar.show(i, len(jobs), fmt.Sprintf("%d of %s finished", i, plural.Count(len(jobs), "job")))
 		last := job
@@ -384,7 +399,7 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		ended = append(ended, last)
 		failed := r.outcome(last)
 		switch {
-		case toFolder && len(last.Status.Pages) > 0:
+		case r.toFolder() && len(last.Status.Pages) > 0:
 			files, err := downloader{cluster: c, platenNamespace: r.platenNamespace}.files(ctx, last, r.output)
 			for _, file := range files {
 				fmt.Fprintln(r.Out, file)
@@ -395,7 +410,7 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 			case err != nil:
 				failed = err
 			}
-		case !printed && !toFolder:
+		case !r.printed() && !r.toFolder():
 			fmt.Fprintf(r.Out, "%s: ", last.Name)
 			describeFiles(r.Out, last)
 			describeUploads(r.Out, last)
@@ -403,7 +418,7 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		if failed != nil {
 			fail(t.rows[i], failed)
 		}
-		if !printed {
+		if !r.printed() {
 			for _, w := range last.Status.Warnings {
 				fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", t.rows[i].number, plain(w.Title))
 				if details := ptr.Deref(w.Details, ""); details != "" {
@@ -413,8 +428,5 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 		}
 	}
 	bar.show(len(jobs), len(jobs), fmt.Sprintf("%d of %s finished", len(jobs), plural.Count(len(jobs), "job")))
-	if len(problems) == 0 {
-		return ended, nil
-	}
-	return ended, &exitError{code, fmt.Errorf("%d of %s did not succeed:\n%s", len(problems), plural.Count(len(jobs), "job"), listed(problems, 0))}
+	return ended, bad.err(len(jobs))
 }
