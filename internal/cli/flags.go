@@ -59,3 +59,29 @@ func checkTime(f *pflag.Flag) error {
 	}
 	return nil
 }
+
+// oneFile is the hint of -f.
+const oneFile = "one file; run it once for each"
+
+// once is a text that a person might expect to give several times: the second does not silently replace the first.
+type once struct {
+	text *string
+	hint string // what the flag takes, and how to have several
+}
+
+func (o *once) String() string {
+	if o.text == nil {
+		return ""
+	}
+	return *o.text
+}
+
+func (o *once) Set(text string) error {
+	if *o.text != "" {
+		return errors.New("it is given twice: the command takes " + o.hint)
+	}
+	*o.text = text
+	return nil
+}
+
+func (*once) Type() string { return "string" }

@@ -92,3 +92,13 @@ func TestTimesArePositive(t *testing.T) {
 	refused(t, "error: --ttl: 1000000h0m0s must be at most 596523h14m7s", "render", "x", "--ttl", "1000000h")
 	refused(t, "error: --ttl 0s deletes the files before -o can fetch them; give more time, such as 1h", "render", "x", "--ttl", "0", "-o", "out")
 }
+
+// A second file, table or connection does not silently replace the first: other commands take several.
+func TestFlagsThatTakeOneThingAreGivenOnce(t *testing.T) {
+	t.Setenv("KUBECONFIG", os.DevNull)
+	for _, line := range [][]string{{"lint", "-f", "a.yaml", "-f", "b.yaml"}, {"preview", "--filename=a.yaml", "-f", "b.yaml"}} {
+		refused(t, "is given twice: the command takes one file; run it once for each", line...)
+	}
+	refused(t, "is given twice: the command takes one table; run it once for each", "render", "banner", "--csv", "a.csv", "--csv", "b.csv")
+	refused(t, "is given twice: the command takes one connection; a job's spec.connections takes several", "render", "banner", "--connection", "a", "--connection", "b")
+}

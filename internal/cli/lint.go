@@ -70,7 +70,7 @@ Exit codes:
 		RunE:              func(c *cobra.Command, args []string) error { return l.run(c.Context(), args) },
 	}
 	f := command.Flags()
-	f.StringVarP(&l.file, "filename", "f", "", "file with the templates, - for the standard input")
+	f.VarP(&once{&l.file, oneFile}, "filename", "f", "file with the templates, - for the standard input")
 	f.StringVarP(&l.output, "output", "o", "", "json to print the findings as JSON")
 	f.BoolVar(&l.static, "static", false, "look at the text only, without a browser")
 	f.BoolVar(&l.strict, "strict", false, "let warnings fail the check too")

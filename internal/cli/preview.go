@@ -63,7 +63,7 @@ It reads FontSets, and ConfigMaps with HTML and fonts, from the file too, or fro
 	p.add(o, command)
 	f := command.Flags()
 	f.Lookup("file-name").Usage = "name of the files; the format adds its extension (default: that of -o, or the template's)"
-	f.StringVarP(&p.file, "filename", "f", "", "file with the template, - for the standard input")
+	f.VarP(&once{&p.file, oneFile}, "filename", "f", "file with the template, - for the standard input")
 	f.StringVarP(&p.output, "output", "o", "", "file to write; its extension is the format, and several pages become NAME_page_N (default: TEMPLATE.FORMAT)")
 	f.StringVar(&p.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
 	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster even if this machine has a browser")
