@@ -5,6 +5,8 @@ package bindings
 
 import (
 	"slices"
+	"strings"
+	"sync"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -54,8 +56,8 @@ func Known(template *platenv1alpha1.RenderTemplate) []Parameter {
 	return parameters
 }
 
-// maxVersions bounds the versions of templates that Cached remembers.
-const maxVersions = 1024
+// maxCached bounds the bytes of what Cached remembers: defaults and examples may take as much as a template.
+const maxCached = 32 << 20
 
 // version identifies a version of an object.
 type version struct {
@@ -63,8 +65,53 @@ type version struct {
 	resourceVersion string
 }
 
-// versions has what versions of templates take: version → []Parameter.
-var versions = lru.New(maxVersions)
+// cache remembers what versions of templates take, and forgets what was asked for least recently.
+type cache struct {
+	mu sync.Mutex
+	// known has a []Parameter for each version, and size is that of all.
+	known *lru.Cache
+	size  int
+}
+
+func newCache() *cache {
+	c := &cache{}
+	c.known = lru.NewWithEvictionFunc(0, func(_ lru.Key, value any) { c.size -= sizeOf(value.([]Parameter)) }) //nolint:forcetypeassert,errcheck // add adds nothing else
+	return c
+}
+
+func (c *cache) get(key version) (parameters []Parameter, ok bool) {
+	value, ok := c.known.Get(key)
+	parameters, _ = value.([]Parameter)
+	return parameters, ok
+}
+
+func (c *cache) add(key version, parameters []Parameter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.known.Get(key); ok {
+		return
+	}
+	c.known.Add(key, parameters)
+	for c.size += sizeOf(parameters); c.size > maxCached; {
+		c.known.RemoveOldest()
+	}
+}
+
+// sizeOf returns about how many bytes parameters take.
+func sizeOf(parameters []Parameter) int {
+	size := 512
+	for _, p := range parameters {
+		size += 256 + len(p.Name) + len(p.Description) + 8*len(p.Pages)
+		for _, value := range []*apiextensionsv1.JSON{p.Default, p.Example} {
+			if value != nil {
+				size += len(value.Raw)
+			}
+		}
+	}
+	return size
+}
+
+var versions = newCache()
 
 // Cached is Known for a template as it is in the API server, and reads the pages of each version once. The caller must not change what the
 // parameters point to.
@@ -73,11 +120,14 @@ func Cached(template *platenv1alpha1.RenderTemplate) []Parameter {
 	if key.uid == "" || key.resourceVersion == "" {
 		return Known(template)
 	}
-	if known, ok := versions.Get(key); ok {
-		return slices.Clone(known.([]Parameter)) //nolint:forcetypeassert,errcheck // nothing else is added
+	known, ok := versions.get(key)
+	if !ok {
+		known = Known(template)
+		for i := range known {
+			known[i].Name = strings.Clone(known[i].Name) // it may be the beginning of a long path
+		}
+		versions.add(key, known)
 	}
-	known := Known(template)
-	versions.Add(key, known)
 	return slices.Clone(known)
 }
 

@@ -5,6 +5,7 @@ package bindings
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,5 +94,30 @@ func TestAVersionOfATemplateIsReadOnce(t *testing.T) {
 		if got := set(`<p data-param=` + name + `></p>`); !slices.Equal(got, []string{name}) {
 			t.Errorf("got %v, want %s", got, name)
 		}
+	}
+}
+
+// Whoever changes a large template again and again takes no more than a part of the memory.
+func TestWhatIsKnownOfVersionsIsBounded(t *testing.T) {
+	c := newCache()
+	parameters := func(n int) []Parameter {
+		return []Parameter{{Parameter: platenv1alpha1.Parameter{Name: "a", Default: &apiextensionsv1.JSON{Raw: make([]byte, n)}}}}
+	}
+	last := version{"template", "199"}
+	for n := range 200 {
+		key := version{"template", strconv.Itoa(n)}
+		for range 2 { // as two requests at a time
+			c.add(key, parameters(1<<20))
+		}
+	}
+	if _, ok := c.get(last); !ok {
+		t.Error("the last version is not known")
+	}
+	if n := c.known.Len(); n < 25 || n > maxCached>>20 || c.size > maxCached || c.size < n<<20 {
+		t.Errorf("%d versions are known, with %d bytes", n, c.size)
+	}
+	c.add(version{"template", "larger than all"}, parameters(maxCached))
+	if c.known.Len() != 0 || c.size != 0 {
+		t.Errorf("%d versions are known, with %d bytes", c.known.Len(), c.size)
 	}
 }
