@@ -194,6 +194,10 @@ func merge(a, b any) any {
 	switch first := a.(type) {
 	case nil:
 		return b
+	case bool: // a data-if asks for it
+		if b != nil {
+			return b
+		}
 	case map[string]any:
 		second, ok := b.(map[string]any)
 		if !ok {
@@ -210,8 +214,9 @@ func merge(a, b any) any {
 			first[0] = merge(first[0], second[0])
 		}
 	case string:
-		if _, isText := b.(string); !isText && b != nil {
-			return b // a list or an object says more
+		switch b.(type) {
+		case []any, map[string]any:
+			return b // it says more
 		}
 	}
 	return a

@@ -442,15 +442,30 @@ func usesUnseen(template *platenv1alpha1.RenderTemplate) bool {
 	return slices.ContainsFunc(template.Spec.Pages, func(page platenv1alpha1.TemplatePage) bool { return bindings.Read(page.HTML).Scripted })
 }
 
-// maxExample bounds what example takes from a page, in bytes.
+// maxExample bounds what example takes from a page, in bytes: of a list or an object, of each text in it.
 const maxExample = 60
 
 // placeholder returns a value for a parameter, as a word for the shell.
 func placeholder(p bindings.Parameter) string {
-	if p.Example != nil && len(p.Example.Raw) <= maxExample {
-		text := string(p.Example.Raw)
-		_ = json.Unmarshal(p.Example.Raw, &text) // a text without its quotes; everything else stays JSON
-		return shellWord(text)
+	if p.Example != nil {
+		text, long := string(p.Example.Raw), len(p.Example.Raw) > maxExample
+		var value any
+		_ = json.Unmarshal(p.Example.Raw, &value)
+		switch v := value.(type) {
+		case string:
+			text = v // without its quotes
+		case []any, map[string]any: // the page shows fields, which another value would not have
+			if long {
+				var b strings.Builder
+				encoder := json.NewEncoder(&b)
+				encoder.SetEscapeHTML(false) // people read it
+				must(encoder.Encode(shortened(v)))
+				text, long = strings.TrimSpace(b.String()), false
+			}
+		}
+		if !long {
+			return shellWord(text)
+		}
 	}
 	switch p.Type {
 	case platenv1alpha1.ParameterNumber:
@@ -468,6 +483,28 @@ func placeholder(p bindings.Parameter) string {
 	default:
 		return "..."
 	}
+}
+
+// shortened returns a value with the same fields, whose texts are short. Pictures and links stay what they are.
+func shortened(value any) any {
+	switch value := value.(type) {
+	case []any:
+		for i := range value {
+			value[i] = shortened(value[i])
+		}
+	case map[string]any:
+		for name := range value {
+			value[name] = shortened(value[name])
+		}
+	case string:
+		switch {
+		case strings.HasPrefix(value, "data:image/"):
+			return emptyPicture
+		case len(value) > maxExample/4 && !strings.HasPrefix(value, "http"):
+			return "..."
+		}
+	}
+	return value
 }
 
 // emptyPicture is a picture for everybody: one transparent pixel.

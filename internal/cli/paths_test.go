@@ -125,3 +125,16 @@ func TestExampleIsForTheShell(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// An example of a list has the fields that the page shows of each item, however many: a list without them would be a mistake.
+func TestExampleOfAListHasItsFields(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Name, template.Namespace = "invoice", "default"
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "items", Type: platenv1alpha1.ParameterList, Required: new(true)}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<ul><li data-each="items"><img data-param="photo" src="data:image/png;base64,` + strings.Repeat("A", 80) + `"><b data-param="title">The title of an item of the invoice</b>
+		<i data-param="price">1,00 €</i><i data-if="detail" data-param="detail">A &amp; B</i><i data-if="price">!</i></li></ul>`}}
+	want := `kubectl platen render invoice --set items='[{"detail":"A & B","photo":"` + emptyPicture + `","price":"1,00 €","title":"..."}]' -o out -n default`
+	if got := example(template); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
