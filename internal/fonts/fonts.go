@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -33,8 +32,6 @@ const (
 	MaxFonts = 256
 	// maxKnown bounds the ConfigMaps and the URLs whose fonts a Library remembers: what the files say, and not the files. maxKnownImages bounds the images.
 	maxKnown, maxKnownImages = 4096, 512
-	// maxWrong bounds the sources that an error names.
-	maxWrong = 10
 	// sourceRetry is how long to wait for a missing ConfigMap: nobody watches ConfigMaps.
 	sourceRetry = 30 * time.Second
 )
@@ -131,7 +128,7 @@ func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]Fil
 // at once.
 func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([][]File, error) {
 	lists, count := make([][]File, 0, len(set.Spec.Sources)), 0
-	var wrong []string
+	var wrong []error
 	for i, source := range set.Spec.Sources {
 		files, err := l.inSource(ctx, set, source)
 		if err != nil {
@@ -140,10 +137,9 @@ func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([]
 				within = fmt.Sprintf("spec.sources[%d].", i) // the error names the field
 			}
 			err = reconcile.Within(within, err)
-			switch isTerminal := reconcile.AsTerminal(err) != nil; {
-			case isTerminal && len(wrong) < maxWrong:
-				wrong = append(wrong, err.Error())
-			case !isTerminal && len(wrong) == 0:
+			if reconcile.AsTerminal(err) != nil {
+				wrong = append(wrong, err)
+			} else if len(wrong) == 0 {
 				return nil, err
 			}
 			continue
@@ -152,7 +148,7 @@ func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([]
 		count += len(files)
 	}
 	if len(wrong) > 0 {
-		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "%s", strings.Join(wrong, "; "))
+		return nil, reconcile.Join(wrong)
 	}
 	if count > MaxFonts {
 		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: they have %d fonts; at most %d are allowed", count, MaxFonts)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,6 +41,31 @@ func Terminal(reason, format string, args ...any) error {
 		}
 	}
 	return &TerminalError{Reason: reason, Message: fmt.Sprintf(format, args...), Note: fmt.Sprintf(format, public...)}
+}
+
+// MaxMistakes bounds the mistakes that one error of Join names.
+const MaxMistakes = 10
+
+// Join returns one TerminalError of several, so that all mistakes can be corrected at once, with the reason of the first; nil if there is none. It leaves out
+// nil. An error that is no TerminalError hides all others.
+func Join(wrong []error) error {
+	wrong = slices.DeleteFunc(slices.Clone(wrong), func(err error) bool { return err == nil })
+	if len(wrong) == 0 {
+		return nil
+	}
+	messages, notes := make([]string, 0, len(wrong)), make([]string, 0, len(wrong))
+	for _, err := range wrong {
+		terminal := AsTerminal(err)
+		if terminal == nil {
+			return err
+		}
+		messages, notes = append(messages, terminal.Message), append(notes, terminal.Note)
+	}
+	if more := len(wrong) - MaxMistakes; more > 0 {
+		rest := fmt.Sprintf("and %d more", more)
+		messages, notes = append(messages[:MaxMistakes], rest), append(notes[:MaxMistakes], rest)
+	}
+	return &TerminalError{Reason: AsTerminal(wrong[0]).Reason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
 }
 
 // WaitingError means that something else must happen first. It is shown as Reconciling, unless it is Blocked.

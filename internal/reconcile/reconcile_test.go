@@ -6,6 +6,9 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,5 +180,26 @@ func TestIsStaleUntilTheCacheCatchesUp(t *testing.T) {
 	w.Forget(client.ObjectKeyFromObject(job))
 	if w.IsStale(before) {
 		t.Error("a forgotten object is stale")
+	}
+}
+
+func TestJoin(t *testing.T) {
+	broken := errors.New("the API server is away")
+	first, second := Terminal("First", "a: %s", Private("secret")), Terminal("Second", "b")
+	for name, tc := range map[string]struct {
+		wrong []error
+		want  error
+	}{
+		"nothing":              {},
+		"nil":                  {wrong: []error{nil}},
+		"one":                  {wrong: []error{nil, first}, want: first},
+		"two":                  {wrong: []error{first, second}, want: &TerminalError{"First", "a: secret; b", "a: …; b"}},
+		"as many as are named": {wrong: slices.Repeat([]error{second}, MaxMistakes), want: Terminal("Second", "%s", strings.Repeat("b; ", MaxMistakes-1)+"b")},
+		"more":                 {wrong: slices.Repeat([]error{second}, MaxMistakes+2), want: Terminal("Second", "%s", strings.Repeat("b; ", MaxMistakes)+"and 2 more")},
+		"what is no mistake":   {wrong: append(slices.Repeat([]error{second}, MaxMistakes), broken), want: broken},
+	} {
+		if got := Join(tc.wrong); !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, tc.want)
+		}
 	}
 }

@@ -110,7 +110,7 @@ func parseSize(field, name string, said bool) (render.Size, error) {
 // CheckSizeNames reports the sizes of a job that are none, which the API server takes.
 func CheckSizeNames(output platenv1alpha1.OutputSpec) error {
 	_, _, wrong := readSizes(output)
-	return mistakesOf(wrong)
+	return reconcile.Join(wrong)
 }
 
 // readSizes returns the size of the pages of a job, nil if that is the template's, and its extra sizes. There is an error for each that is none.

@@ -95,12 +95,12 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 		if reconcile.AsTerminal(err) == nil && len(wrong) > 0 {
 			err = nil // what is wrong stays so, whatever the ConfigMap has
 		}
-		return render.Task{}, mistakesOf(append(wrong, err))
+		return render.Task{}, reconcile.Join(append(wrong, err))
 	}
 	task.Modifications = merged
 	given := slices.Collect(maps.Keys(merged))
 	if wrong = append(wrong, applyParameters(merged, template, origins)...); len(wrong) > 0 {
-		return render.Task{}, mistakesOf(wrong)
+		return render.Task{}, reconcile.Join(wrong)
 	}
 	given = slices.DeleteFunc(given, isDefault(task.Modifications, template.Spec.Parameters))
 	html := pagesOf(ctx, task, job.Namespace, template, sources.Value)
@@ -502,7 +502,7 @@ func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) 
 	if m := job.Spec.Modifications; m != nil {
 		if len(m.Raw) > maxModifications {
 			refuse("spec.modifications: %d bytes must be at most %d", len(m.Raw), maxModifications)
-			return nil, nil, mistakesOf(wrong)
+			return nil, nil, reconcile.Join(wrong)
 		}
 		object, err := values.Decode(m.Raw)
 		switch {
@@ -516,7 +516,7 @@ func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) 
 			delete(origins, key)
 		}
 	}
-	return merged, origins, mistakesOf(wrong)
+	return merged, origins, reconcile.Join(wrong)
 }
 
 // pageKey is a key for one page only, such as page2@price.
@@ -528,30 +528,6 @@ func splitKey(key string) (number, name string) {
 		return m[1], m[2]
 	}
 	return "", key
-}
-
-// maxMistakes bounds the mistakes that one error names.
-const maxMistakes = 10
-
-// mistakesOf returns the error about what does not fit, for the reason of the first; nil if there is nothing. An error that is no mistake hides all others.
-func mistakesOf(wrong []error) error {
-	wrong = slices.DeleteFunc(wrong, func(err error) bool { return err == nil })
-	if len(wrong) == 0 {
-		return nil
-	}
-	messages, notes := make([]string, 0, len(wrong)), make([]string, 0, len(wrong))
-	for _, err := range wrong[:min(len(wrong), maxMistakes)] {
-		terminal := reconcile.AsTerminal(err)
-		if terminal == nil {
-			return err
-		}
-		messages, notes = append(messages, terminal.Message), append(notes, terminal.Note)
-	}
-	if more := len(wrong) - maxMistakes; more > 0 {
-		rest := fmt.Sprintf("and %d more", more)
-		messages, notes = append(messages, rest), append(notes, rest)
-	}
-	return &reconcile.TerminalError{Reason: reconcile.AsTerminal(wrong[0]).Reason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
 }
 
 // ofTemplate begins what an error says of a parameter of the template.

@@ -496,7 +496,7 @@ func TestBuildNamesEveryMistake(t *testing.T) {
 			s.Output.Pages = append(s.Output.Pages, 4+n)
 		}
 	})
-	if _, err := Build(t.Context(), many, newTemplate(3), DefaultLimits, Sources{Value: configMaps{}.read}); err == nil || strings.Count(err.Error(), "must be from") != maxMistakes || !strings.HasSuffix(err.Error(), "; and 20 more") {
+	if _, err := Build(t.Context(), many, newTemplate(3), DefaultLimits, Sources{Value: configMaps{}.read}); err == nil || strings.Count(err.Error(), "must be from") != reconcile.MaxMistakes || !strings.HasSuffix(err.Error(), "; and 20 more") {
 		t.Errorf("30 wrong pages: %v", err)
 	}
 }
