@@ -148,8 +148,7 @@ func (f formView) MoreNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(more)), ", ")
 }
 
-// lostOutput returns the fields of a job's output that the form has no field for, unless they say what a job of a template of so many pages has without
-// them.
+// lostOutput returns the fields of a job's output that the form has no field for, except those that change nothing. pages is how many the template has.
 func lostOutput(o platenv1alpha1.OutputSpec, pages int) []string {
 	var lost []string
 	scale, err := strconv.ParseFloat(string(o.Scale), 64)

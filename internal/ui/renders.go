@@ -160,8 +160,8 @@ func (v *visitor) rights(ctx context.Context) (may rights, err error) {
 	return may, err
 }
 
-// forWhoMay returns the view for a visitor: they see no way to do what they may not, and what they lack. titles has those of the workspace's templates, by
-// their names; nil if they are not known.
+// forWhoMay returns the view for a visitor, who sees no way to do what they may not, but which right is missing. titles has those of the workspace's
+// templates, by their names; nil if they are not known.
 func (v jobView) forWhoMay(may rights, titles map[string]string) jobView {
 	if _, there := titles[v.Template]; titles != nil && !there {
 		v.TemplateGone, v.Again = true, ""
