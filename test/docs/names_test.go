@@ -16,7 +16,7 @@ var (
 	rowName   = regexp.MustCompile("(?m)^\\| `([a-z][a-z0-9_-]*)` \\|")
 	codeFlag  = regexp.MustCompile("`--([a-z][a-z0-9-]*)")
 	metric    = regexp.MustCompile("`(platen_[a-z_]+)")
-	cobraFlag = regexp.MustCompile(`Var[P]?\((?:&[\w.]+|[\w.]+), "([a-z][a-z0-9-]*)"`)
+	cobraFlag = regexp.MustCompile(`Var[P]?\((?:&\w+\{[^}]*\}|&[\w.]+|[\w.]+), "([a-z][a-z0-9-]*)"`)
 )
 
 // otherFlags are flags of other programs that pages name.
