@@ -181,7 +181,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 	})
 	properties := outputs()
 	properties["template"] = map[string]any{"type": "string", "description": "The template's id or name, as list_templates has it."}
-	properties["modifications"] = map[string]any{"type": "object", "description": "The values of the template's parameters, by name."}
+	properties[modificationsArgument] = map[string]any{"type": "object", "description": "The values of the template's parameters, by name."}
 	s.AddTool(&mcp.Tool{Name: "render", Description: "Render a template." + notice, InputSchema: object(properties, "template")},
 		func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			input, problem := arguments(r, properties)
@@ -191,7 +191,7 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			if text := string(input["template"]); text == "" || text == "null" || text == `""` {
 				return failure("template: the id or name of a template is required, as list_templates has it"), nil
 			}
-			return c.render(ctx, input["template"], input["modifications"], input, argumentWords), nil
+			return c.render(ctx, input["template"], input[modificationsArgument], input, argumentWords), nil
 		})
 	s.AddReceivingMiddleware(unlisted(templates, problem))
 	for _, t := range templates {

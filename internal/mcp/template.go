@@ -30,6 +30,8 @@ const (
 	formatArgument = outputPrefix + "format"
 	nameArgument   = outputPrefix + "fileName"
 	scaleArgument  = outputPrefix + "scale"
+	// modificationsArgument is the argument of the tool render that has the values.
+	modificationsArgument = "modifications"
 )
 
 // argumentName matches the arguments that Anthropic's API takes. It refuses a whole conversation for a tool with any other.
@@ -146,7 +148,7 @@ func unknownArgument(given map[string]json.RawMessage, known map[string]any) str
 }
 
 // mistaken says which value was meant to be another argument: one that begins with a dollar or as the arguments do, or is called as an argument
-// without its beginning. A template may have values that its tool does not know, so it takes all others.
+// in another spelling or without its beginning, or as the argument of the tool render that has the values. A template may have values that its tool does not know, so it takes all others.
 func (t template) mistaken(values json.RawMessage) string {
 	given := map[string]json.RawMessage{}
 	if json.Unmarshal(values, &given) != nil {
@@ -157,8 +159,13 @@ func (t template) mistaken(values json.RawMessage) string {
 	styled := slices.ContainsFunc(t.Modifications, func(m shim.Modification) bool { return strings.HasPrefix(m.Key, outputPrefix) })
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		own := slices.ContainsFunc(t.Modifications, func(m shim.Modification) bool { return m.Key == name })
-		isOutput := func(argument string) bool { return strings.EqualFold(argument, outputPrefix+name) }
-		if strings.HasPrefix(name, "$") || strings.HasPrefix(name, outputPrefix) && !styled || !own && slices.ContainsFunc(names, isOutput) {
+		isOutput := func(argument string) bool {
+			return letters(argument) == letters(name) || letters(argument) == letters(outputPrefix+name)
+		}
+		if !own && strings.EqualFold(name, modificationsArgument) {
+			return name + ": the template has no such value; each value is an argument of its own. The tool render takes any value in modifications"
+		}
+		if strings.HasPrefix(name, "$") || strings.HasPrefix(name, outputPrefix) && !styled || !own && (slices.ContainsFunc(names, isOutput) || letters(name) == letters(outputPrefix)) {
 			hint := meant(name, names)
 			if !strings.HasSuffix(hint, "?") {
 				hint += "."
@@ -167,6 +174,16 @@ func (t template) mistaken(values json.RawMessage) string {
 		}
 	}
 	return ""
+}
+
+// letters returns a name as it is compared with another spelling of it: clients write output_format for output.format.
+func letters(name string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if strings.ContainsRune("._-", r) {
+			return -1
+		}
+		return r
+	}, name))
 }
 
 // meant asks for the argument that a mistyped one may mean, or tells which there are.
@@ -178,8 +195,10 @@ func meant(name string, names []string) string {
 		if near := nearest.Name(name, names); near != "" {
 			return "did you mean " + near + "?"
 		}
-		if slices.Contains(names, name) {
-			return "did you mean " + name + "?"
+		for _, known := range names {
+			if letters(known) == letters(name) {
+				return "did you mean " + known + "?"
+			}
 		}
 	}
 	return "there are " + strings.Join(names, ", ")

@@ -78,10 +78,14 @@ func TestNamesOfArguments(t *testing.T) {
 func TestMistakenArguments(t *testing.T) {
 	card := template{Template: shim.Template{Modifications: []shim.Modification{{Key: "headline"}}}}
 	styled := template{Template: shim.Template{Modifications: []shim.Modification{{Key: "output.color"}, {Key: "format"}}}}
+	named := template{Template: shim.Template{Modifications: []shim.Modification{{Key: "output"}, {Key: "modifications"}, {Key: "file_name"}}}}
 	for _, c := range []struct {
 		of         template
 		name, want string
 	}{
+		{card, "output_format", "did you mean output.format"}, {card, "Output", "there are output.fileName, output.format, output.scale"},
+		{card, "modifications", "each value is an argument of its own"},
+		{named, "output", ""}, {named, "modifications", ""}, {named, "file_name", ""},
 		{card, "headline", ""}, {card, "page2@headline", ""}, {card, "title.color", ""},
 		{card, "format", "did you mean output.format"}, {card, "FORMAT", "did you mean output.format"}, {card, "$format", "did you mean output.format"},
 		{card, "output.formt", "did you mean output.format"}, {card, "$quality", "there are output.fileName, output.format, output.scale"},

@@ -445,7 +445,7 @@ func (s *Server) unbound(ctx context.Context, namespace string) []Warning {
 type DynamicURLRequest struct {
 	TemplateID    TemplateID `json:"templateId" required:"true"`
 	Modifications Object     `json:"modifications"`
-	Name          string     `json:"name,omitempty" description:"File name with an extension, which is the format. Default: the template's name and .png."`
+	Name          string     `json:"name,omitempty" instead:"fileName,format,response" description:"File name with an extension, which is the format. Default: the template's name and .png."`
 	Page          Whole      `json:"page,omitempty" minimum:"1" description:"Default 1; a PDF has all pages by default."`
 	Quality       Whole      `json:"quality,omitempty" minimum:"1" maximum:"100" description:"Default 90."`
 	Open          []string   `json:"open,omitempty" description:"Modifications that whoever has the URL may add or change: the signature does not cover them. Default: none."`

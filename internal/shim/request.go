@@ -830,6 +830,11 @@ func meantField(name, path string, fields []reflect.StructField) string {
 	}
 	near := nearest.Name(name, names)
 	for _, f := range fields {
+		for other := range strings.SplitSeq(f.Tag.Get("instead"), ",") { // the names in a render's request
+			if near == "" && other != "" && plainName(other) == plainName(name) {
+				near = jsonName(f)
+			}
+		}
 		if near != "" || f.Anonymous || f.Type.Kind() != reflect.Struct {
 			continue
 		}

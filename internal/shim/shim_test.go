@@ -208,6 +208,22 @@ func TestParseForgives(t *testing.T) {
 	}
 }
 
+// Whoever sends the fields of a render for a URL learns what such a URL has instead.
+func TestFieldsOfARenderForAURL(t *testing.T) {
+	for body, want := range map[string]string{`"format":"jpg"`: "responseFormat", `"response":{"format":"jpg"}`: "responseFormat"} {
+		_, warnings, err := parse[SignedURLRequest]([]byte(`{"templateId":1,` + body + `}`))
+		if err != nil || len(warnings) != 1 || warnings[0].Details != "did you mean '"+want+"'?" {
+			t.Errorf("%s: %+v, %v", body, warnings, err)
+		}
+	}
+	for _, body := range []string{`"format":"jpg"`, `"fileName":"a"`, `"response":{"format":"jpg"}`} {
+		_, warnings, err := parse[DynamicURLRequest]([]byte(`{"templateId":1,` + body + `}`))
+		if err != nil || len(warnings) != 1 || warnings[0].Details != "did you mean 'name'?" {
+			t.Errorf("%s: %+v, %v", body, warnings, err)
+		}
+	}
+}
+
 // Whoever sends an option in the wrong object learns where it belongs.
 func TestFieldsOfAnotherObject(t *testing.T) {
 	for body, want := range map[string]string{

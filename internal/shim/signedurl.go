@@ -46,7 +46,7 @@ type SignedURLRequest struct {
 	TemplateID     TemplateID `json:"templateId" required:"true"`
 	Modifications  Object     `json:"modifications"`
 	RenderType     string     `json:"renderType,omitempty" enum:"images,pdfs" description:"Default images."`
-	ResponseFormat string     `json:"responseFormat,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for pdfs."`
+	ResponseFormat string     `json:"responseFormat,omitempty" instead:"format,response" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for pdfs."`
 	ExpiresAt      *Expiry    `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds, or never. Default: as late as possible."`
 	Source         string     `json:"source,omitempty" description:"The SDK's name; ignored."`
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/utils/clock"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/values"
@@ -231,6 +232,28 @@ func TestDestinations(t *testing.T) {
 	}
 	if d := (destinations{Known: true, Targets: []target{asked}}); d.Everyone() != "" || !d.Nobody() || len(d.Choices()) != 1 {
 		t.Errorf("%q %v %v", d.Everyone(), d.Nobody(), d.Choices())
+	}
+	// Accounts that are connected receive a render that names them: nobody has to connect one.
+	views, err := newViews(clock.RealClock{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, d := range map[string]destinations{
+		"connect one": {Known: true},
+		"choose one":  {Known: true, Targets: []target{asked}},
+	} {
+		b := &strings.Builder{}
+		if err := views.parts.ExecuteTemplate(b, "form", formView{Accounts: d}); err != nil || !strings.Contains(b.String(), want) || strings.Contains(b.String(), "connect one") != (want == "connect one") {
+			t.Errorf("%v, no %q in %s", err, want, b)
+		}
+	}
+	// A folder alone chooses none of them.
+	alone := formView{Folder: "/x", nobody: true}
+	if alone.useAll(&multipart.Form{}) || alone.Wrong["folder"] != "No account receives every render: choose one, or clear this field." {
+		t.Errorf("%q", alone.Wrong)
+	}
+	if spec, err := alone.spec(nil); err != nil || spec.Connections != nil {
+		t.Errorf("%+v, %v", spec.Connections, err)
 	}
 	for _, text := range []string{"", "a", "/a", "a/"} {
 		if _, ok := parseTarget(text); ok {

@@ -70,6 +70,8 @@ type formView struct {
 	Format, FileName, Destination, Folder string
 	// Accounts are the connections that the form can upload to.
 	Accounts destinations
+	// nobody tells that the form which was sent offered connections, and none of them receives every render.
+	nobody bool
 	// From is the job whose values the form has at first; empty for none. Lost are the fields of its spec that the form has no field for and gives up.
 	From string
 	Lost []string
@@ -270,6 +272,7 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 			form.Accounts.Targets = append(form.Accounts.Targets, t)
 		}
 	}
+	form.nobody = r.PostForm.Get("nobody") != ""
 	given, ok = submitted(form.Inputs, sent)
 	form.More = r.PostForm.Get("more")
 	if err := form.addMore(given); err != nil {
@@ -280,8 +283,11 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 
 // useAll reports whether a render would use all that the visitor gave, and says in the form what it would leave out.
 func (f *formView) useAll(sent *multipart.Form) bool {
-	if f.Destination == noUpload && f.Folder != "" {
+	switch {
+	case f.Destination == noUpload && f.Folder != "":
 		f.Wrong = map[string]string{"folder": "The files go nowhere: clear this field, or choose an upload."}
+	case f.Destination == "" && f.Folder != "" && f.nobody:
+		f.Wrong = map[string]string{"folder": "No account receives every render: choose one, or clear this field."}
 	}
 	var gone []string
 	for field, texts := range sent.Value {
@@ -353,7 +359,7 @@ func (f formView) spec(given map[string]any) (platenv1alpha1.RenderJobSpec, erro
 		for _, t := range f.Accounts.Automatic() {
 			spec.Connections = append(spec.Connections, t.entry(f.Folder))
 		}
-	case f.Folder != "":
+	case f.Folder != "" && !f.nobody:
 		spec.Connections = []platenv1alpha1.JobConnection{{
 			Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Folder: platenv1alpha1.FolderPath(f.Folder),
 		}}

@@ -44,6 +44,8 @@ func (e *Error) Error() string { return e.Given + " must be " + e.Want }
 
 const (
 	wantText    = "a string or a number; put quotes around it if it is text"
+	wantNoList  = "a string or a number, not a list: declare the parameter as a list if it is one"
+	wantNoMap   = "a string or a number, not an object: a style has a key of its own, such as headline.color"
 	wantNumber  = "a number, such as 12.5"
 	wantAll     = "text: it has probably lost digits on its way, as YAML and the API server keep about 17; put quotes around it"
 	wantLost    = "a number, with no more digits than a page can hold (about 16); it has probably lost digits on its way: declare the parameter as text, and put quotes around the value"
@@ -82,8 +84,14 @@ func Read(t Type, given any) (any, error) {
 	ok, want := false, ""
 	switch t {
 	case Text:
-		_, ok = given.(float64)
-		want = wantText
+		switch want = wantText; given.(type) {
+		case float64:
+			ok = true
+		case []any:
+			want = wantNoList
+		case map[string]any:
+			want = wantNoMap
+		}
 	case Number:
 		_, ok = given.(float64)
 		if want = wantNumber; lost {

@@ -116,7 +116,8 @@ func TestRead(t *testing.T) {
 		"text":                {kind: Text, given: "a", want: "a"},
 		"text as a number":    {kind: Text, given: 12.5, want: 12.5},
 		"text as a boolean":   {kind: Text, given: false, err: "false must be a string or a number; put quotes around it if it is text"}, // YAML's no
-		"text as a list":      {kind: Text, given: []any{"a"}, err: `["a"] must be a string or a number`},
+		"text as a list":      {kind: Text, given: []any{"a"}, err: `["a"] must be a string or a number, not a list: declare the parameter as a list if it is one`},
+		"text as an object":   {kind: Text, given: map[string]any{"text": "a"}, err: `{"text":"a"} must be a string or a number, not an object: a style has a key of its own, such as headline.color`},
 		"number":              {kind: Number, given: 1.0, want: 1.0},
 		"number as text":      {kind: Number, given: "1.5", want: 1.5},
 		"number as a boolean": {kind: Number, given: true, err: "true must be a number"},

@@ -168,6 +168,11 @@ func TestAllErrorsAtOnce(t *testing.T) {
 			t.Errorf("the answer %d does not say %q:\n%s", status, want, body)
 		}
 	}
+	form = url.Values{"p.price": {"1"}, "folder": {"/Lost"}, "nobody": {"true"}}
+	status, _, body = send(t, request(t, http.MethodPost, "/ui/templates/banner/renders", form, signedIn(t, w.token), nil))
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "No account receives every render: choose one") {
+		t.Errorf("the answer %d takes a folder that goes to no account:\n%s", status, body)
+	}
 }
 
 // inAnotherTab signs in or out as another tab does, which has the same cookies.
