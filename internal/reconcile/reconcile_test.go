@@ -6,7 +6,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -198,8 +197,9 @@ func TestJoin(t *testing.T) {
 		"more":                 {wrong: slices.Repeat([]error{second}, MaxMistakes+2), want: Terminal("Second", "%s", strings.Repeat("b; ", MaxMistakes)+"and 2 more")},
 		"what is no mistake":   {wrong: append(slices.Repeat([]error{second}, MaxMistakes), broken), want: broken},
 	} {
-		if got := Join(tc.wrong); !reflect.DeepEqual(got, tc.want) {
-			t.Errorf("%s: got %+v, want %+v", name, got, tc.want)
+		got := Join(tc.wrong)
+		if diff := cmp.Diff(AsTerminal(tc.want), AsTerminal(got)); diff != "" || AsTerminal(got) == nil && !errors.Is(got, tc.want) {
+			t.Errorf("%s: got %v, want %v (-want +got):\n%s", name, got, tc.want, diff)
 		}
 	}
 }
