@@ -269,6 +269,7 @@ func TestWhatDataIfTakesForTrue(t *testing.T) {
 
 func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
 	b := start(t)
+	const emptyGIF = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 	const fields, whole = `<li data-each="rows"><b data-param="name">NAME</b> <i data-param="price">0</i></li>`, `<li data-each="rows" data-param="item">x</li>`
 	for _, c := range []struct {
 		name, page, modifications string
@@ -294,6 +295,17 @@ func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
 		{"values from outside", `<p data-each="rows"><b data-param="item"></b><i data-param="unit">kg</i></p>`, `{"rows": [1], "unit": "g"}`, nil},
 		{"no value from outside", `<p data-each="rows"><b data-param="item"></b><i data-param="unit">kg</i></p>`, `{"rows": [1]}`, nil},
 		{"lists in lists that fit", `<ul data-each="rows"><li data-each="item.tags"><b data-param="item">x</b><i data-param="unit">kg</i></li></ul>`, `{"rows": [{"tags": ["a"]}]}`, nil},
+		{"an item without a field of the others", fields, `{"rows": [{"name": "a", "price": 1}, {"name": "b"}, {"name": "c", "price": null}]}`, []string{"rows[1]: this page shows price of each item, and this item has none"}},
+		{"two fields that others have", fields, `{"rows": [{"name": "a"}, {"price": 1}]}`, []string{"rows[0]: this page shows price of each item, and this item has none", "rows[1]: this page shows name of each item, and this item has none"}},
+		{"by item, and a picture", `<p data-each="rows"><b data-param="item.name">x</b><img data-param="photo" src="` + emptyGIF + `"></p>`, `{"rows": [{"photo": "` + emptyGIF + `"}, {"name": "b"}]}`,
+			[]string{"rows[0]: this page shows name of each item, and this item has none", "rows[1]: this page shows photo of each item, and this item has none"}},
+		{"a list in an item that lacks a field", `<p data-each="groups"><b data-param="name">x</b><i data-each="rows"><b data-param="name">x</b></i></p>`, `{"groups": [{"name": "a", "rows": []}, {"rows": [{"name": "b"}]}]}`, []string{"groups[1]: this page shows name of each item, and this item has none"}},
+		{"null among objects", fields, `{"rows": [{"name": "a", "price": 1}, null]}`, []string{"rows[1]: this page shows fields of each item, name and price, and this item is null"}},
+		{"a field that no item has", fields, `{"rows": [{"name": "a"}, {"name": "b"}]}`, nil},
+		{"a field that data-if asks for", `<li data-each="rows"><b data-param="name"></b><i data-if="price">for <i data-param="price">0</i></i></li>`, `{"rows": [{"name": "a", "price": 1}, {"name": "b"}]}`, nil},
+		{"a field that is empty", fields, `{"rows": [{"name": "a", "price": 1}, {"name": "b", "price": ""}]}`, nil},
+		{"a field in whose place is nothing", `<li data-each="rows"><b data-param="name"></b><img data-param="photo" alt=""></li>`, `{"rows": [{"name": "a", "photo": "` + emptyGIF + `"}, {"x": 1}]}`, nil},
+		{"a field from outside", fields, `{"rows": [{"name": "a", "price": 1}, {"name": "b"}], "price": 2}`, nil},
 		{"nothing of the item", `<p data-each="rows">row <i data-param="unit">kg</i></p>`, `{"rows": [1], "unit": "g"}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

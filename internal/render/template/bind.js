@@ -339,8 +339,22 @@
     }
   };
 
+  // checkField warns of an item of a list that lacks a field which others have, so that what the page has in its place looks like a value of the item.
+  const checkField = (path, element, { list, items, item, index, given }) => {
+    const field = path.replace(/^item\./, '').split('.')[0];
+    const isThere = isImage(element) ? element.hasAttribute('src') || element.hasAttribute('href') : element.textContent.trim() !== '';
+    const has = (item) => item !== null && typeof item === 'object' && Object.hasOwn(item, field) && item[field] !== null;
+    if (!isThere || item === null || typeof item !== 'object' || has(item) || doubts.has(`${list}[].${field}`)) return;
+    if (!given.has(field)) given.set(field, items.some(has));
+    if (!given.get(field)) return;
+    doubts.add(`${list}[].${field}`);
+    warn(`${list}[${index}]: this page shows ${field} of each item, and this item has none`,
+      `the template's own ${isImage(element) ? 'picture' : 'text'} stays; give the item the field, or the element data-if=${JSON.stringify(path)}`);
+  };
+
   let clones = 0;
-  const bind = (root, scopes) => {
+  // within tells of the item that is bound: the list and its name, where in it the item is, and which fields its items are known to have.
+  const bind = (root, scopes, within) => {
     for (const element of [...root.querySelectorAll('[data-each]')]) {
       if (!element.isConnected || element.parentElement.closest('[data-each]')) continue;
       const items = lookup(element.dataset.each, scopes);
@@ -352,7 +366,8 @@
       }
       const source = element.cloneNode(true);
       if (Array.isArray(items)) checkItems(name, items, source, scopes);
-      for (const item of Array.isArray(items) ? items : []) {
+      const given = new Map();
+      for (const [index, item] of Array.isArray(items) ? items.entries() : []) {
         if (++clones > maxClones) {
           warn(`data-each="${name}" was cut off`, `at most ${maxClones} elements are repeated in a page`);
           break;
@@ -362,7 +377,7 @@
         const holder = document.createElement('div');
         copy.replaceWith(holder);
         holder.append(copy);
-        bind(holder, [...scopes, item !== null && typeof item === 'object' ? { item, ...item } : { item }]);
+        bind(holder, [...scopes, item !== null && typeof item === 'object' ? { item, ...item } : { item }], { list: name, items, item, index, given });
         holder.replaceWith(...holder.childNodes);
       }
       element.remove();
@@ -376,6 +391,7 @@
       const key = element.dataset.param;
       const value = lookup(key, scopes);
       if (value === undefined && element.dataset.bound !== '') checkPath('data-param', key, scopes);
+      if ((value === undefined || value === null) && element.dataset.bound !== '' && within) checkField(key, element, within);
       if (value === undefined || value === null || element.dataset.bound === '') continue;
       element.dataset.bound = '';
       const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
