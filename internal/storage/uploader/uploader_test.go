@@ -789,3 +789,43 @@ func TestUploadFollowsAConnectionThatLeadsElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// A call of the old Connection that is in flight may still bring files to the account of the new one: that waits for it and looks first. Another
+// Connection, whose upload has succeeded, makes no call again.
+func TestAChangedConnectionUploadsNothingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, changed := start(t, 4)
+		release := make(chan struct{})
+		old := &fakeProvider{key: "account", limits: storage.Limits{Files: 9}, upload: func(context.Context, int, *storage.File) error {
+			<-release
+			return nil
+		}}
+		fresh, other := &fakeProvider{key: "account", limits: storage.Limits{Files: 9}}, &fakeProvider{key: "other", limits: storage.Limits{Files: 9}}
+		through := func(first storage.Provider, version string) Upload {
+			up, second := plan("card", first, "/1", "/2"), plan("card", other, "/1", "/2").Connections[0]
+			up.Connections[0].Version, second.Name = version, "other"
+			up.Connections = append(up.Connections, second)
+			return up
+		}
+		u.Ensure(through(old, "first"))
+		synctest.Wait()
+		<-changed // the other one
+		up := through(fresh, "second")
+		for range 2 {
+			u.Ensure(up)
+			synctest.Wait()
+		}
+		expectCalls(t, fresh)
+		close(release)
+		<-changed
+		results, _ := u.Results(up.Job, up.UID, up.Revision)
+		for i := range 2 {
+			if len(results) != 2 || !results[i].Done || results[i].Err != nil || len(results[i].Files) != 2 {
+				t.Errorf("got %+v", results)
+			}
+		}
+		expectCalls(t, old, "upload /1 /2")
+		expectCalls(t, fresh, "upload /1? /2?")
+		expectCalls(t, other, "upload /1 /2")
+	})
+}
