@@ -12,14 +12,17 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/podspec"
+	"github.com/platen-dev/platen/internal/task"
 )
 
 // trim drops from a cached object what no controller reads: its managed fields, kubectl's copy of what was applied, which is as large as the
-// object, and most of the spec of pods. The controllers write status only, and no status of pods, so that the API server keeps it all.
+// object, unless a job lacks some of it, and most of the spec of pods. The controllers write status only, and no status of pods, so that the API server keeps it all.
 func trim(object any) (any, error) {
 	if accessor, err := meta.Accessor(object); err == nil { // else it tells of an object that is gone
 		accessor.SetManagedFields(nil)
-		delete(accessor.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
+		if job, ok := object.(*platenv1alpha1.RenderJob); !ok || task.LeftOut(job) == nil {
+			delete(accessor.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
+		}
 	}
 	switch o := object.(type) {
 	case *corev1.Pod:

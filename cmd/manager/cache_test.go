@@ -30,6 +30,11 @@ func TestTrimKeepsWhatControllersRead(t *testing.T) {
 	if job.ManagedFields != nil || !maps.Equal(job.Annotations, map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}) || job.Name != "summer" {
 		t.Errorf("got %+v", job.ObjectMeta)
 	}
+	const applied = `{"spec":{"modifications":{"summer":null}}}`
+	job.Annotations[corev1.LastAppliedConfigAnnotation] = applied
+	if _, err := trim(job); err != nil || job.Annotations[corev1.LastAppliedConfigAnnotation] != applied {
+		t.Errorf("what kubectl apply has left out: %v, %v", job.Annotations, err)
+	}
 	pod := podspec.Build(podspec.Config{OutboundAllow: "10.1.2.0/24"}, "marketing", "pod", []byte("key"))
 	pod.Spec.NodeName, pod.Status.Phase = "node", corev1.PodRunning
 	if _, err := trim(pod); err != nil || pod.Spec.Volumes != nil || pod.Status.Phase != corev1.PodRunning || pod.Name != "pod" {

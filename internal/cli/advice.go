@@ -276,7 +276,7 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 	case known.Reconnect:
 		return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)
 	case reason == storage.ReasonConnectionNotFound:
-		return known.Do + "\nkubectl platen connections -n " + job.Namespace + retry
+		return known.Do + "\nkubectl platen connections -n " + job.Namespace + forJob(job, editJob)
 	case known.Fault == storage.FaultOfFile && reason != storage.ReasonConflict:
 		return known.Do + " A change of the job's spec uploads or renders it again:" + forJob(job, editJob)
 	default:

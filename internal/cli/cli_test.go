@@ -223,7 +223,7 @@ func TestAdvice(t *testing.T) {
 		"TokenExpired":       "uploads the failed files again.\nkubectl platen connect dropbox storage -n marketing",
 		"MissingScope":       "Add the permission to the app",
 		"InsufficientSpace":  "Make room in the account",
-		"ConnectionNotFound": "kubectl platen connections -n marketing\nkubectl platen retry summer -n marketing",
+		"ConnectionNotFound": "uploads the failed files again.\nkubectl platen connections -n marketing\nkubectl edit renderjob summer -n marketing",
 		"PathNotAllowed":     "uploads or renders it again:\nkubectl edit renderjob summer -n marketing",
 		"Conflict":           "kubectl platen retry summer -n marketing",
 	} {

@@ -141,6 +141,12 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 			out: "card: warning: RenderJob 'a', spec.modifications.false: no page uses the value; put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\") [unused-value]\n" +
 				"card: warning: RenderJob 'a', spec.modifications.headlin: no page uses the value; did you mean headline? [unused-value]\n", want: "error: 0 errors and ",
 		},
+		"a text whose rest is a key": {
+			file: strings.Replace(template, "<p>x</p>", "<p data-param=n>x</p><b data-param=headline>y</b>", 1) + job("a", `modifications: {"n": 1, headline: Hello, summer}`),
+			args: "--strict", code: exitRenderFailed,
+			out: "card: warning: RenderJob 'a', spec.modifications.summer: no page uses the value; it has no value, as summer has none in {headline: Hello, summer}: " +
+				"put quotes around a text that has a comma, and write 12.50 for 12,50 [unused-value]\n", want: "error: 0 errors and ",
+		},
 		"fields that no page uses": {
 			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-each=points><i data-param=y>z</i></b>").Replace(template) +
 				job("a", `modifications: {"n": 1, points: [{y: 1}]}`), args: "--strict", code: exitRenderFailed,

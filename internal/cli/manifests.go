@@ -380,6 +380,9 @@ func (s *sources) unusedValues(ctx context.Context, template *platenv1alpha1.Ren
 		}
 		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(given)), declared)
 		for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
+			if given[u.Key] == nil {
+				u.Hint = nearest.NoValue
+			}
 			warn(u.Key, "no page uses the value", u.Hint)
 		}
 		if raw, err := json.Marshal(given); err == nil {

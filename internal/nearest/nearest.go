@@ -81,6 +81,9 @@ func Unquoted(key string, names []string) string {
 	return ""
 }
 
+// NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.
+const NoValue = "it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
+
 // Distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a (optimal string alignment).
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)

@@ -182,7 +182,7 @@ var advice = map[Reason]Advice{
 		Do: "Set spec.uploadPolicy of the StorageConnection to Automatic or OnRequest, then retry the upload.",
 	},
 	ReasonConnectionNotFound: {
-		Fault: FaultOfConnection, Title: "No such connection", Do: "Name a connection of the namespace in spec.connections of the job, or create the one that it asks for. Then retry the upload.",
+		Fault: FaultOfConnection, Title: "No such connection", Do: "Create the connection that the job asks for, or name another one of the namespace in its spec.connections." + followUp,
 	},
 	ReasonSecretNotFound: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials are missing",

@@ -107,6 +107,11 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
 	task.Warnings = slices.Concat(idleOptions(task, job.Spec.Output), beyond(job, template), emptyPages(task, template))
+	for _, u := range UnusedKeys(LeftOut(job), len(template.Spec.Pages), html) {
+		task.Warnings = append(task.Warnings, render.Warning{
+			Title: fmt.Sprintf("Modification %.100s is not used by the page", u.Key), Details: "kubectl apply has left it out: " + nearest.NoValue,
+		})
+	}
 	for _, u := range unusedFields(len(template.Spec.Pages), html)(task.Modifications, given) {
 		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), Details: u.Hint})
 	}

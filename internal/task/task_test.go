@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -620,6 +621,42 @@ func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
 			job := newJob(func(s *platenv1alpha1.RenderJobSpec) { s.Modifications, s.Output.Pages = given, c.pages })
 			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{}.read})
 			if diff := cmp.Diff(c.want, task.Warnings); err != nil || diff != "" {
+				t.Errorf("%v, warnings (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// kubectl apply leaves out of an object what is null, as the rest of a text without quotes is in YAML's short form.
+func TestBuildWarnsOfWhatKubectlLeavesOut(t *testing.T) {
+	const applied = `{"spec":{"modifications":{"headline":"Hello","price":12,"50":null,"sold":null,"summer":null}}}`
+	const details = "kubectl apply has left it out: it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
+	both := []render.Warning{{Title: "Modification 50 is not used by the page", Details: details}, {Title: "Modification summer is not used by the page", Details: details}}
+	for name, c := range map[string]struct {
+		given, applied string
+		want           []render.Warning
+	}{
+		"the rest of a text and of a number":  {given: `{"headline":"Hello","price":12}`, applied: applied, want: both},
+		"another tool's field beside them":    {given: `{"headline":"Hello","price":12,"sold":true}`, applied: applied, want: both},
+		"somebody has corrected the job":      {given: `{"headline":"Hello, summer","price":12}`, applied: applied},
+		"somebody has given the value":        {given: `{"headline":"Hello","price":12,"summer":1,"50":2}`, applied: applied, want: nil},
+		"nothing else was applied":            {applied: `{"spec":{"modifications":{"summer":null}}}`, want: both[1:]},
+		"nothing was applied with a null":     {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":{"headline":"Hello"}}}`},
+		"what is null is no modification":     {given: `{"headline":"Hello"}`, applied: `{"metadata":{"creationTimestamp":null},"spec":{"modifications":{"headline":"Hello"}}}`},
+		"the annotation is no object":         {given: `{"headline":"Hello"}`, applied: `[":null"]`},
+		"the annotation has no modifications": {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":null}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template := newTemplate(1)
+			template.Spec.Pages[0].HTML = `<p data-param="headline">x</p><p data-if="sold">x</p><p data-param="price">1</p><p data-param="total">1</p>`
+			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
+				if c.given != "" {
+					s.Modifications = raw(c.given)
+				}
+			})
+			job.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: c.applied}
+			task, err := Build(t.Context(), job, template, DefaultLimits, Sources{Value: configMaps{}.read})
+			if diff := cmp.Diff(c.want, task.Warnings, cmpopts.EquateEmpty()); err != nil || diff != "" {
 				t.Errorf("%v, warnings (-want +got):\n%s", err, diff)
 			}
 		})

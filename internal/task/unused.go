@@ -4,12 +4,16 @@
 package task
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/bindings"
@@ -64,6 +68,43 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 		unused = append(unused, u)
 	}
 	return unused
+}
+
+// LeftOut returns the modifications that kubectl apply has left out of a job, because they are null. It knows them from kubectl's copy of what was
+// applied, which says nothing any more once somebody has changed what was applied with them.
+func LeftOut(job *platenv1alpha1.RenderJob) (keys []string) {
+	applied := job.Annotations[corev1.LastAppliedConfigAnnotation]
+	if !strings.Contains(applied, `":null`) { // spares most jobs the reading
+		return nil
+	}
+	var manifest struct {
+		Spec struct {
+			Modifications json.RawMessage `json:"modifications"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal([]byte(applied), &manifest) != nil {
+		return nil
+	}
+	was, err := values.Decode(manifest.Spec.Modifications)
+	if err != nil {
+		return nil
+	}
+	is := map[string]any{}
+	if m := job.Spec.Modifications; m != nil {
+		if is, err = values.Decode(m.Raw); err != nil {
+			return nil
+		}
+	}
+	for key, value := range was {
+		switch now, ok := is[key]; {
+		case value == nil && !ok:
+			keys = append(keys, key)
+		case value != nil && !reflect.DeepEqual(now, value):
+			return nil
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // WrongBackgrounds returns those of modifications, a JSON object, that are no background of the canvas, with what is wrong as the hint: the template's

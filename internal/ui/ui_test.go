@@ -161,7 +161,7 @@ func TestJobWords(t *testing.T) {
 		"warnings":           {job: jobAt("Ready=True/SucceededWithWarnings", done), tone: warn, title: "Done, with warnings"},
 		"not uploaded":       {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", done), tone: warn, title: "Rendered, not uploaded", text: "Connect the account again"},
 		"Dropbox is full":    {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/InsufficientSpace", done), tone: warn, title: "Rendered, not uploaded", text: "Make room"},
-		"nowhere to upload":  {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/ConnectionNotFound", done), tone: warn, title: "Rendered, not uploaded", text: "Name a connection of the namespace in spec.connections of the job"},
+		"nowhere to upload":  {job: jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/ConnectionNotFound", done), tone: warn, title: "Rendered, not uploaded", text: "Create the connection that the job asks for, or name another one of the namespace in its spec.connections. Platen then uploads"},
 		"wrong value":        {job: jobAt("Ready=False/InvalidModifications", done), tone: bad, title: "Cannot be rendered", text: "The message. Correct it"},
 		"too slow":           {job: jobAt("Ready=False/DeadlineExceeded", done), tone: bad, title: "Took too long", text: "The message."},
 		"failed":             {job: jobAt("Ready=False/RenderFailed", done), tone: bad, title: "Failed", text: "The message."},

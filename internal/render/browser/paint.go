@@ -273,7 +273,9 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
 	id, _, style := strings.Cut(name, ".")
 	hint := ""
-	if near := nearest.Key(key, names, total); near != "" {
+	if task.Modifications[key] == nil {
+		hint = "; " + nearest.NoValue
+	} else if near := nearest.Key(key, names, total); near != "" {
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
 	} else if unquoted := nearest.Unquoted(key, names); unquoted != "" {
 		hint = "; " + unquoted

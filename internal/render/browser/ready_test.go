@@ -282,6 +282,18 @@ func TestAKeyWithoutQuotesIsNamed(t *testing.T) {
 	}
 }
 
+// The short form of YAML ends a text at its comma.
+func TestAKeyThatIsTheRestOfATextIsNamed(t *testing.T) {
+	page := task("png", `<p data-param="headline"></p>`)
+	page.Modifications = map[string]any{"headline": "Hello", "summer": nil}
+	_, warnings := run(t, start(t), page)
+	const want = "no element names it in data-param, data-if, data-each or data-param-href; it has no value, as summer has none in {headline: Hello, summer}: " +
+		"put quotes around a text that has a comma, and write 12.50 for 12,50"
+	if len(warnings) != 1 || warnings[0].Title != "Modification summer is not used by the page" || warnings[0].Details != want {
+		t.Errorf("warnings %v, want %q", warnings, want)
+	}
+}
+
 func TestAModificationNeedsOnePageThatUsesIt(t *testing.T) {
 	several := task("png", `<p data-param="headline">`, `<p data-param="points">`)
 	several.Modifications = map[string]any{"headline": "x", "points": "y", "page2@footer": "z", "page1@headline": "w"}
