@@ -369,6 +369,17 @@ func TestNoWayToACluster(t *testing.T) {
 	}
 }
 
+// outputFlagsOf returns the flags of a command line.
+func outputFlagsOf(t *testing.T, args ...string) *outputFlags {
+	t.Helper()
+	f, command := &outputFlags{}, &cobra.Command{}
+	f.add(&options{}, command)
+	if err := command.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // No option is left out in silence because the format has none of it.
 func TestOptionsFitTheFormat(t *testing.T) {
 	for args, want := range map[string]string{
@@ -382,11 +393,7 @@ func TestOptionsFitTheFormat(t *testing.T) {
 		"--scale 2 --format gif --transparent=false": "",
 		"--transparent --format jpg":                 "--transparent needs --format png or webp or avif, not jpg",
 	} {
-		f, command := &outputFlags{}, &cobra.Command{}
-		f.add(&options{}, command)
-		if err := command.ParseFlags(strings.Fields(args)); err != nil {
-			t.Fatal(err)
-		}
+		f := outputFlagsOf(t, strings.Fields(args)...)
 		if err := (mistakes{list: f.checkOptions(&platenv1alpha1.RenderTemplate{})}).err(); (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("%s: %v", args, err)
 		}
@@ -408,11 +415,7 @@ func TestAllWrongFlagsAreNamed(t *testing.T) {
 		"--scale 10 --size 5000x9 --format webp --set price=x --set headline=x": "2 mistakes:\n  --set price: \"x\" must be a number, such as 12.5 (the parameter of template 'card' is of type number)\n  --format: page 1 would be 50000x90 pixels at scale 10, and a WebP picture has at most 16383 on a side; choose a smaller --scale or size, or format png",
 		"--format mp4 --duration 90000 --set headline=x":                        "--duration: '90000' must be a decimal number of seconds from 0.1 to 60",
 	} {
-		f, command := &outputFlags{}, &cobra.Command{}
-		f.add(&options{}, command)
-		if err := command.ParseFlags(strings.Fields(args)); err != nil {
-			t.Fatal(err)
-		}
+		f := outputFlagsOf(t, strings.Fields(args)...)
 		if _, err := f.spec(template); err == nil || err.Error() != want || exitCodeOf(err) != exitUsage {
 			t.Errorf("%s: %s", args, cmp.Diff(want, fmt.Sprint(err)))
 		}

@@ -117,12 +117,7 @@ func TestCellsAreReadAsSetReads(t *testing.T) {
 			if err != nil || len(cells) != 1 {
 				t.Fatalf("%v, %v", cells, err)
 			}
-			f := &outputFlags{}
-			command := &cobra.Command{}
-			f.add(&options{}, command)
-			if err := command.ParseFlags(append(flags, "--set", key+"="+text)); err != nil {
-				t.Fatal(err)
-			}
+			f := outputFlagsOf(t, append(flags, "--set", key+"="+text)...)
 			if set, err := f.spec(theTableTemplate()); err != nil || !cmp.Equal(cells[0], set) {
 				t.Errorf("%v, %s", err, cmp.Diff(cells[0], set))
 			}

@@ -12,10 +12,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/platen-dev/platen/test/suite"
 )
@@ -89,16 +87,7 @@ func TestNoNamespace(t *testing.T) {
 func TestFetchWithoutTheRight(t *testing.T) {
 	namespace := studio(t)
 	made(t, namespace, "summer", rendered("http://127.0.0.1:1", "one"))
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs"}, Verbs: []string{"get", "list"}},
-	}}
-	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "ada"}},
-		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reader"}}
-	for _, object := range []client.Object{role, binding} {
-		if err := api.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
+	allow(t, namespace, "ada", []string{"renderjobs"}, "get", "list")
 	suite.Eventually(t, "the message names the right", func() error {
 		r := platen(t, "fetch", "summer", "-n", namespace, "-o", t.TempDir(), "--as", "ada")
 		if r.code != 1 || !strings.Contains(r.errOut, `"ada" cannot get resource "services/proxy"`) || !strings.Contains(r.errOut, "; ask for the right to get services/proxy in namespace platen-system, or for content URLs") ||

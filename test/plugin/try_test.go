@@ -176,29 +176,39 @@ func TestTryFails(t *testing.T) {
 	}
 }
 
-// Who may render and not fetch learns that Platen works. No command recommends what the person may not do.
-func TestWithoutTheRightToFetch(t *testing.T) {
-	namespace, platenSystem := studio(t), installed(t)
-	in := metav1.ObjectMeta{Namespace: namespace, Name: "editor"}
+// allow gives a user rights about objects of Platen in a namespace.
+func allow(t *testing.T, namespace, user string, resources []string, verbs ...string) {
+	t.Helper()
+	in := metav1.ObjectMeta{Namespace: namespace, Name: user}
 	for _, object := range []client.Object{
-		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"create", "get", "list", "watch", "delete"},
-		}}},
+		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"platen.dev"}, Resources: resources, Verbs: verbs}}},
 		&rbacv1.RoleBinding{
-			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "editor"},
-			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "editor"}},
+			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
 		},
 	} {
 		if err := api.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// awaitRights waits until the API server knows that a user may read templates.
+func awaitRights(t *testing.T, namespace, user string) {
+	t.Helper()
 	suite.Eventually(t, "the API server knows the role", func() error {
-		if r := platen(t, "templates", "banner", "-n", namespace, "--as", "editor"); r.code != 0 {
+		if r := platen(t, "templates", "banner", "-n", namespace, "--as", user); r.code != 0 {
 			return errors.New(r.errOut)
 		}
 		return nil
 	})
+}
+
+// Who may render and not fetch learns that Platen works. No command recommends what the person may not do.
+func TestWithoutTheRightToFetch(t *testing.T) {
+	namespace, platenSystem := studio(t), installed(t)
+	allow(t, namespace, "editor", []string{"renderjobs", "rendertemplates"}, "create", "get", "list", "watch", "delete")
+	awaitRights(t, namespace, "editor")
 	const advice = "; ask for the right to get services/proxy in namespace "
 	for name, test := range map[string]struct {
 		args []string
@@ -231,26 +241,8 @@ func TestWithoutTheRightToFetch(t *testing.T) {
 // Nobody is sent to logs that they may not read.
 func TestWhereToLookIsWhereOneMayLook(t *testing.T) {
 	namespace, platenSystem := studio(t), installed(t)
-	in := metav1.ObjectMeta{Namespace: namespace, Name: "designer"}
-	for _, object := range []client.Object{
-		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"create", "get", "list", "watch", "delete"},
-		}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "designer"},
-			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "designer"}},
-		},
-	} {
-		if err := api.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
-	suite.Eventually(t, "the API server knows the role", func() error {
-		if r := platen(t, "templates", "banner", "-n", namespace, "--as", "designer"); r.code != 0 {
-			return errors.New(r.errOut)
-		}
-		return nil
-	})
+	allow(t, namespace, "designer", []string{"renderjobs", "rendertemplates"}, "create", "get", "list", "watch", "delete")
+	awaitRights(t, namespace, "designer")
 	for _, c := range []struct {
 		args []string
 		want string
@@ -275,20 +267,7 @@ func TestWhereToLookIsWhereOneMayLook(t *testing.T) {
 // A person who may create but not delete gets an error before try creates anything.
 func TestTryCreatesNothingThatItMayNotDelete(t *testing.T) {
 	namespace, platenSystem := workspace(t), installed(t)
-	in := metav1.ObjectMeta{Namespace: namespace, Name: "creator"}
-	for _, object := range []client.Object{
-		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{"platen.dev"}, Resources: []string{"renderjobs", "rendertemplates"}, Verbs: []string{"create", "get", "list", "watch"},
-		}}},
-		&rbacv1.RoleBinding{
-			ObjectMeta: in, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "creator"},
-			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "creator"}},
-		},
-	} {
-		if err := api.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
+	allow(t, namespace, "creator", []string{"renderjobs", "rendertemplates"}, "create", "get", "list", "watch")
 	r := platen(t, "try", "-n", namespace, "--platen-namespace", platenSystem, "--as", "creator", "-o", filepath.Join(t.TempDir(), "hello.png"))
 	if r.code != 1 || !strings.Contains(r.errOut, "you may not delete rendertemplates, nor delete renderjobs in namespace "+namespace+": ask for the role platen-edit") {
 		t.Errorf("exit code %d, error %q", r.code, r.errOut)
