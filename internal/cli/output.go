@@ -426,8 +426,8 @@ func example(template *platenv1alpha1.RenderTemplate) string {
 		if p.Style || declared >= 0 && template.Spec.Parameters[declared].Default != nil {
 			continue
 		}
-		if p.Type == platenv1alpha1.ParameterImage && p.Example == nil && !ptr.Deref(p.Required, false) {
-			continue // no address of a picture works for everybody
+		if p.Type == platenv1alpha1.ParameterImage && (p.Example == nil || len(p.Example.Raw) > maxExample) && !ptr.Deref(p.Required, false) {
+			continue // no address of a picture works for everybody, and an empty one would hide the page's own
 		}
 		fmt.Fprintf(&line, " --set %s=%s", shellWord(p.Name), placeholder(p))
 	}

@@ -138,3 +138,15 @@ func TestExampleOfAListHasItsFields(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// A page that has a picture of its own keeps it: a transparent one in its place would hide it.
+func TestExampleKeepsThePicturesOfThePage(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Name, template.Namespace = "card", "default"
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "photo", Type: platenv1alpha1.ParameterImage}, {Name: "logo", Type: platenv1alpha1.ParameterImage, Required: new(true)}}
+	picture := "data:image/png;base64," + strings.Repeat("A", 80)
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<img data-param="photo" src="` + picture + `"><img data-param="logo" src="` + picture + `"><b data-param="name">Ada</b>`}}
+	if got, want := example(template), "kubectl platen render card --set logo='"+emptyPicture+"' --set name=Ada -o out -n default"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
