@@ -172,7 +172,7 @@ func (r *retryCommand) request(ctx context.Context, c *cluster, name string) (st
 	case !job.Finished():
 		return "", fmt.Errorf("RenderJob %s/%s has not finished (%s): there is nothing to retry yet", c.namespace, name, sentence)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
-		return "", fmt.Errorf("RenderJob %s/%s could not be rendered (%s): change its spec to render it again", c.namespace, name, sentence)
+		return "", fmt.Errorf("RenderJob %s/%s could not be rendered (%s): it has nothing to upload; see kubectl platen status %s -n %s", c.namespace, name, sentence, name, c.namespace)
 	case !retriable(job):
 		return "", fmt.Errorf("RenderJob %s/%s has no failed upload: there is nothing to retry", c.namespace, name)
 	}

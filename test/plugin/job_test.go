@@ -541,7 +541,14 @@ func TestStatusAndRetry(t *testing.T) {
 	if when, err := time.Parse(time.RFC3339, job.Annotations[platenv1alpha1.RetryUploadsAnnotation]); err != nil || time.Since(when) > time.Minute || job.Generation != 1 {
 		t.Errorf("annotations %v, generation %d", job.Annotations, job.Generation)
 	}
-	for name, text := range map[string]string{"well": "has no failed upload", "new": "has not finished", "none": "does not exist in namespace " + namespace + "; there are: "} {
+	made(t, namespace, "failed-render", func(job *platenv1alpha1.RenderJob) {
+		for _, kind := range []string{platenv1alpha1.RenderedCondition, platenv1alpha1.ReadyCondition} {
+			suite.SetCondition(job, kind, metav1.ConditionFalse, platenv1alpha1.InvalidSpecReason, "the template's parameter is wrong")
+		}
+		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason, "failed")
+	})
+	unrendered := "could not be rendered (the template's parameter is wrong): it has nothing to upload; see kubectl platen status failed-render -n " + namespace
+	for name, text := range map[string]string{"failed-render": unrendered, "well": "has no failed upload", "new": "has not finished", "none": "does not exist in namespace " + namespace + "; there are: "} {
 		if r := platen(t, "retry", name, "-n", namespace); r.code != 1 || !strings.Contains(r.errOut, text) {
 			t.Errorf("%s: exit code %d, %s", name, r.code, r.errOut)
 		}
