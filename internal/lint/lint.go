@@ -43,6 +43,7 @@ const (
 	UnreachableFile  = "unreachable-file"
 	EmptyPage        = "empty-page"
 	TooDeep          = "too-deep"
+	Placeholder      = "placeholder"
 	TemplateIDTaken  = "template-id-taken"
 	// UnusedValue is about the jobs of a file.
 	UnusedValue = "unused-value"
@@ -172,11 +173,20 @@ func (l *linter) checkPage(name, source string) {
 		return
 	}
 	ids, code := map[string]int{}, wordsOf(codeOf(root))
+	filled := hasScript(root)
 	for n := range root.Descendants() {
+		if n.Type == html.TextNode && !filled && !inTemplate(n) && !isVerbatim(n.Parent) {
+			l.checkPlaceholders(n.Data, fmt.Sprintf("page %s, %s", name, element(n.Parent)))
+		}
 		if n.Type != html.ElementNode || inTemplate(n) {
 			continue
 		}
 		where := fmt.Sprintf("page %s, %s", name, element(n))
+		for _, a := range n.Attr {
+			if _, ours := attributes[a.Key]; !ours && !filled {
+				l.checkPlaceholders(a.Val, where)
+			}
+		}
 		if id := bindings.Attribute(n, "id"); id != "" {
 			switch ids[id]++; {
 			case ids[id] == 2:
@@ -188,6 +198,31 @@ func (l *linter) checkPage(name, source string) {
 		l.checkAttributes(n, where, code)
 		l.checkFiles(n, where)
 	}
+}
+
+// placeholder matches what other tools replace in a text, such as {{headline}}, {{{headline}}} and {{#each rows}}.
+var placeholder = regexp.MustCompile(`\{\{\{?[^{}]{1,100}\}?\}\}`)
+
+// checkPlaceholders finds the first placeholder of another template language in a text or in the value of an attribute: the page shows it as it is.
+func (l *linter) checkPlaceholders(text, where string) {
+	if found := placeholder.FindString(text); found != "" {
+		l.add(Placeholder, Warning, where, "%s is shown as it is: Platen fills elements by their attributes, data-param=\"headline\" with a value, and has data-if and data-each for conditions and lists", cut(found))
+	}
+}
+
+// hasScript reports whether a page has a script, which may fill placeholders.
+func hasScript(root *html.Node) bool {
+	for n := range root.Descendants() {
+		if n.DataAtom == atom.Script {
+			return true
+		}
+	}
+	return false
+}
+
+// isVerbatim reports whether the text of an element is no text of the page, or shows code as it is.
+func isVerbatim(n *html.Node) bool {
+	return slices.Contains([]atom.Atom{atom.Style, atom.Code, atom.Pre, atom.Noscript, atom.Title}, n.DataAtom)
 }
 
 // attributes are Platen's own, with the values that an attribute takes if not any.
@@ -333,7 +368,7 @@ func (l *linter) checkFiles(n *html.Node, where string) {
 		addresses = append(addresses, m[1])
 	}
 	for _, address := range addresses {
-		if reason := unreachable(address); reason != "" {
+		if reason := unreachable(address); reason != "" && !placeholder.MatchString(address) {
 			l.add(UnreachableFile, Warning, where, "'%s' cannot be loaded: %s; use an https: or data: URL", cut(address), reason)
 			l.about(resolved(address))
 		}
