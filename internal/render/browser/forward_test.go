@@ -391,7 +391,7 @@ func TestWhatAPageWasStillGoingToDoIsWarnedOf(t *testing.T) {
 		`new Worker(URL.createObjectURL(new Blob(['']))).onmessage = () => {}`:              {"There was no answer yet when the page was painted: a worker"},
 		`fetch('` + url + `/never')`:                                                        {"There was no answer yet when the page was painted: " + url + "/never"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // it waits 5 for a request that never ends
 		warnings, err := b.Render(ctx, task("png", `<body><script>`+script+`</script>`), render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))
 		cancel()
 		if err != nil || !slices.Equal(titlesOf(warnings), want) {

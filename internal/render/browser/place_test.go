@@ -5,6 +5,7 @@ package browser
 
 import (
 	"bytes"
+	"context"
 	"image/color"
 	"io"
 	"net/http"
@@ -15,12 +16,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/memory"
 	"github.com/chromedp/cdproto/target"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/render/devtools"
 	"github.com/platen-dev/platen/internal/render/template"
@@ -58,8 +61,12 @@ func TestNoPageDisturbsTheNext(t *testing.T) {
 // TestMemoryOfAPageDoesNotCountForTheNext renders pages so large that the limit has room for one, but not for two.
 func TestMemoryOfAPageDoesNotCountForTheNext(t *testing.T) {
 	b := startBehind(t, loopback, memoryLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // each of the large pages takes seconds
+	defer cancel()
 	for range 4 {
-		run(t, b, task("png", strings.Repeat("<p>paragraph</p>", 60_000)))
+		if _, err := b.Render(ctx, task("png", strings.Repeat("<p>paragraph</p>", 60_000)), render.SinkFunc(func(context.Context, file.File, []byte) error { return nil })); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run(t, b, task("png", red))
 }

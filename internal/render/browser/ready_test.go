@@ -196,7 +196,7 @@ func TestAPageThatIsNotReadyIsPaintedBeforeTheDeadline(t *testing.T) {
 		"Could not load " + url + "/never.png?b": `<body style="margin:0;background:rgb(255,0,0)"><script>addEventListener("load", () => { document.body.style.backgroundImage = "url(` + url + `/never.png?b)" })</script>`,
 	} {
 		t.Run(want, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 			defer cancel()
 			var data []byte
 			warnings, err := b.Render(ctx, task("png", html), render.SinkFunc(func(_ context.Context, _ file.File, emitted []byte) error { data = emitted; return nil }))
