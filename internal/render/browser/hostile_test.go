@@ -87,6 +87,8 @@ func TestHostilePagesEndAsDocumented(t *testing.T) {
 				limit = 2 * time.Second
 			case render.ReasonMemoryExceeded:
 				limit = time.Minute // a busy machine takes its time to fill the memory
+			case "":
+				limit = 30 * time.Second // or to paint a large page
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
