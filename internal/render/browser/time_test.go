@@ -535,21 +535,6 @@ func TestVideosStandAtTheirFirstPictures(t *testing.T) {
 	}
 }
 
-// A script that takes pictures of a video one after the other is waited for.
-func TestAScriptMovesAVideo(t *testing.T) {
-	b := start(t)
-	html := `<!doctype html><body style="margin:0"><video id=v width=100 height=100 style="object-fit:fill" muted src="` + video(t) + `"></video><canvas id=c width=100 height=100></canvas><script>
-		const places = [0.05, 0.25, 0.45, 0.25]; const next = () => { v.currentTime = places.shift() }; v.onloadeddata = next;
-		v.onseeked = () => { c.getContext('2d').drawImage(v, 0, 0, 100, 100); if (places.length > 0) next() }</script>`
-	for range 3 {
-		outputs, warnings := run(t, b, task("png", html))
-		img, _ := decode(t, outputs[0].Data)
-		if got := width(img, 50, color.RGBA{0, 255, 0, 255}); got != 200 || len(warnings) != 0 {
-			t.Errorf("%d of 200 pixels are of the last place; warnings %v", got, warnings)
-		}
-	}
-}
-
 // A canvas has the picture of a video as soon as the video tells that it has one.
 func TestACanvasDrawsAVideo(t *testing.T) {
 	b := start(t)

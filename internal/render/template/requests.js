@@ -465,29 +465,8 @@
     set(value) {
       position.set.call(this, value);
       moved.set(this, Number(value));
-      if (this instanceof HTMLVideoElement && this.seeking) arrive(this);
     },
   });
-  // arrive waits until a video is where a script has moved it, and until the compositor has its picture, a moment later.
-  const { requestVideoFrameCallback } = HTMLVideoElement.prototype;
-  const { get: isSeeking } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'seeking');
-  const presentation = 500; // milliseconds, for a video that the browser tells nothing of
-  const arrive = (video) => {
-    const names = ['seeked', 'emptied', 'error'];
-    const end = begin('a video that a script moves');
-    let presented = !video.isConnected;
-    const look = () => {
-      if (isSeeking.call(video) && video.error === null) return;
-      for (const name of names) video.removeEventListener(name, look);
-      if (presented) end();
-      else realSetTimeout(end, presentation);
-    };
-    requestVideoFrameCallback.call(video, () => {
-      presented = true;
-      if (!isSeeking.call(video)) end();
-    });
-    for (const name of names) video.addEventListener(name, look);
-  };
   const beginning = (element) => {
     const { currentSrc: url } = element;
     const [, time = ''] = url.slice(url.lastIndexOf('#')).match(/^#(?:.*&)?t=(?:npt:)?([\d.:]+)/) ?? [];
