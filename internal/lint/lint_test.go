@@ -137,7 +137,7 @@ func TestTemplate(t *testing.T) {
 			message: `{{ name }} is shown as it is: Platen fills elements by their attributes, data-param="headline" with a value`,
 		},
 		"placeholders that a script fills": {page: `<h1>{{ name }}</h1><script src="https://example.com/vue.js"></script>`},
-		"what is no part of the page": {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
+		"what is no part of the page":      {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			template := &platenv1alpha1.RenderTemplate{}
