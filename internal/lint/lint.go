@@ -368,7 +368,7 @@ func (l *linter) checkFiles(n *html.Node, where string) {
 		addresses = append(addresses, m[1])
 	}
 	for _, address := range addresses {
-		if reason := unreachable(address); reason != "" && !placeholder.MatchString(address) {
+		if reason := unreachable(address); reason != "" {
 			l.add(UnreachableFile, Warning, where, "'%s' cannot be loaded: %s; use an https: or data: URL", cut(address), reason)
 			l.about(resolved(address))
 		}
