@@ -194,7 +194,11 @@ func (s *source) WriteTo(w io.Writer) (int64, error) {
 	buffer := copyBuffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // it has no others
 	defer copyBuffers.Put(buffer)
 	// Without the methods that io.CopyBuffer prefers, which take a new buffer for each file.
-	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{s}, *buffer)
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{s}, *buffer)
+	if err != nil {
+		s.cancel() // a bucket that could not write all, as on a full disk, would store what it has
+	}
+	return n, err
 }
 
 // writeError says which object could not be stored, and with ErrFull that there is no room.
@@ -388,17 +392,26 @@ func (s *Store) Delete(ctx context.Context, ref Ref) (removed int, err error) {
 	return len(objects), s.Remove(ctx, objects...)
 }
 
-// DeleteAttempt deletes the files that one attempt at a render has stored, unless the render is committed.
+// DeleteAttempt deletes the files that one attempt at a render has stored, unless the render is committed. That makes no room for another attempt:
+// this one did not fit.
 func (s *Store) DeleteAttempt(ctx context.Context, ref Ref, attempt int) error {
 	objects, err := s.Objects(ctx, ref)
 	if err != nil || slices.ContainsFunc(objects, Object.IsManifest) {
 		return err
 	}
-	return s.Remove(ctx, slices.DeleteFunc(objects, func(o Object) bool { return o.Attempt != attempt })...)
+	return s.removeAll(ctx, slices.DeleteFunc(objects, func(o Object) bool { return o.Attempt != attempt }))
 }
 
 // Remove deletes objects, manifests first: a render whose manifest is there has its files.
 func (s *Store) Remove(ctx context.Context, objects ...Object) error {
+	err := s.removeAll(ctx, objects)
+	if len(objects) > 0 {
+		s.usage.madeRoom()
+	}
+	return err
+}
+
+func (s *Store) removeAll(ctx context.Context, objects []Object) error {
 	slices.SortStableFunc(objects, func(a, b Object) int { return cmp.Compare(a.Attempt, b.Attempt) })
 	for _, o := range objects {
 		if err := s.remove(ctx, o.Key); err != nil {
@@ -440,11 +453,15 @@ func (s *Store) each(ctx context.Context, prefix string, visit func(key string, 
 	}
 }
 
-// emptyFor is the age at which an empty folder is removed: long after a write that has made one.
-const emptyFor = time.Hour
+const (
+	// emptyFor is the age at which an empty folder or a temporary file is removed: long after the write that has made it, or written to it.
+	emptyFor = time.Hour
+	// temporary ends the names of files that are being written. No key ends with it.
+	temporary = ".tmp"
+)
 
-// eachFile does what each does in a folder, and removes folders below it that have long been empty: those of namespaces that are gone, and those
-// whose files somebody else has deleted. The bucket's own list has pages, and walks through the whole folder for each of them. No key of the store has
+// eachFile does what each does in a folder, and removes what else is of no use below it: folders that have long been empty, such as those of
+// namespaces that are gone, and the temporary files of writes that a crash has ended long ago. The bucket's own list has pages, and walks through the whole folder for each of them. No key of the store has
 // a character that a bucket escapes in the name of its file.
 func (s *Store) eachFile(ctx context.Context, prefix string, visit func(key string, size int64, modTime time.Time) error) error {
 	root := filepath.Join(s.folder, prefix)
@@ -456,10 +473,13 @@ func (s *Store) eachFile(ctx context.Context, prefix string, visit func(key stri
 		if err == nil {
 			info, err = entry.Info()
 		}
-		old := err == nil && info.IsDir() && name != root && time.Since(info.ModTime()) > emptyFor
+		useless := err == nil && name != root && (info.IsDir() || strings.HasSuffix(name, temporary)) && time.Since(info.ModTime()) > emptyFor
 		switch {
-		case old && os.Remove(name) == nil: //nolint:gosec // only the manager writes in the folder; it fails when there are entries
-			return fs.SkipDir
+		case useless && os.Remove(name) == nil: //nolint:gosec // only the manager writes in the folder; it fails when there are entries
+			if info.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
 		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
 			return nil
 		case err != nil:

@@ -14,9 +14,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -744,4 +746,69 @@ func TestWritesAndDeletionsOfOneJobMeet(t *testing.T) {
 		})
 	}
 	attempts.Wait()
+}
+
+// TestWriteThatFailsLeavesNothing limits the size of files, as a full disk does in the middle of one.
+func TestWriteThatFailsLeavesNothing(t *testing.T) {
+	store := open(t)
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	put(t, store, ref, page(1), "whole")
+	limitFiles(t, 4<<10, func() {
+		if _, err := store.Put(t.Context(), ref, 1, page(1), strings.NewReader(strings.Repeat("x", 8<<10)), 1<<20); !errors.Is(err, syscall.EFBIG) {
+			t.Errorf("a file: %v", err)
+		}
+		if _, err := store.PutManifest(t.Context(), ref, Manifest{PodName: strings.Repeat("x", 8<<10)}); !errors.Is(err, syscall.EFBIG) {
+			t.Errorf("a manifest: %v", err)
+		}
+	})
+	objects, err := store.Objects(t.Context(), ref)
+	if err != nil || len(objects) != 1 || objects[0].Size != int64(len("whole")) {
+		t.Errorf("the store has %+v, %v, want the earlier file only", objects, err)
+	}
+}
+
+// limitFiles calls f while no file can grow beyond a number of bytes.
+func limitFiles(t *testing.T, most uint64, f func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	f()
+}
+
+// TestWalkRemovesWhatAWriteHasLeft finds the temporary files of a process that was killed while it wrote.
+func TestWalkRemovesWhatAWriteHasLeft(t *testing.T) {
+	store := open(t)
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	old, young := ref.manifestKey()+".18ebff09de4bc7fe.tmp", ref.manifestKey()+".18ebff09de4bc7ff.tmp"
+	for _, key := range []string{old, young} {
+		name := filepath.Join(store.folder, key)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o750), os.WriteFile(name, []byte("{"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-2 * emptyFor)
+	if err := os.Chtimes(filepath.Join(store.folder, old), long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Walk(t.Context(), func(Object) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(store.folder, old)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old one: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(store.folder, young)); err != nil {
+		t.Errorf("the young one, which may be a write under way: %v", err)
+	}
 }

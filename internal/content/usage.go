@@ -125,8 +125,14 @@ func (u *usage) removed(o Object) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.add(o.Ref.Namespace, -o.Size)
-	u.full = time.Time{}
 	u.report()
+}
+
+// madeRoom lets new work try at once whether the store has room.
+func (u *usage) madeRoom() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.full = time.Time{}
 }
 
 // add changes the bytes of a namespace. The lock must be held.

@@ -146,3 +146,24 @@ func TestFullStoreIsTold(t *testing.T) {
 		t.Errorf("metrics %+v", metrics)
 	}
 }
+
+// TestAFailedAttemptMakesNoRoom takes away what an attempt had stored before there was no more room: the next one would fail as it did.
+func TestAFailedAttemptMakesNoRoom(t *testing.T) {
+	store := open(t)
+	ref := Ref{Namespace: "ns", JobUID: "uid", Revision: "1"}
+	put(t, store, ref, page(1), "1234")
+	store.usage.full = time.Now()
+	if err := store.DeleteAttempt(t.Context(), ref, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check("ns"); !errors.Is(err, ErrFull) || store.Usage("ns") != 0 {
+		t.Errorf("after the attempt: %v, usage %d", err, store.Usage("ns"))
+	}
+	put(t, store, ref, page(1), "1234")
+	if _, err := store.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check("ns"); err != nil {
+		t.Errorf("after a job was deleted: %v", err)
+	}
+}
