@@ -30,6 +30,7 @@ func New(ctx context.Context, c cache.Cache) (*Waiters, error) {
 	}
 	w := &Waiters{jobs: map[types.UID]map[chan *platenv1alpha1.RenderJob]bool{}}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(first any) { w.notify(first, false) }, // also of jobs that have ended while the watch was interrupted
 		UpdateFunc: func(_, now any) { w.notify(now, false) },
 		DeleteFunc: func(last any) { w.notify(last, true) },
 	})
