@@ -19,6 +19,7 @@ import (
 	"github.com/swaggest/jsonschema-go"
 	"github.com/swaggest/openapi-go"
 	"github.com/swaggest/openapi-go/openapi31"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/platen-dev/platen/internal/version"
 )
@@ -125,6 +126,14 @@ type Rendered struct{}
 
 // JSONSchemaOneOf implements jsonschema.OneOfExposer.
 func (Rendered) JSONSchemaOneOf() []any { return []any{OnePage{}, ManyPages{}} }
+
+// anyValue is the schema of JSON of any type.
+type anyValue struct{}
+
+// JSONSchemaBytes implements jsonschema.RawExposer.
+func (anyValue) JSONSchemaBytes() ([]byte, error) {
+	return []byte(`{"description":"A value of any type."}`), nil
+}
 
 // operation describes a route.
 type operation struct {
@@ -251,6 +260,7 @@ func document() (spec, page []byte, err error) {
 	reflector := openapi31.NewReflector()
 	reflector.DefaultOptions = append(reflector.DefaultOptions,
 		jsonschema.InterceptDefName(func(_ reflect.Type, name string) string { return strings.TrimPrefix(name, "Shim") }))
+	reflector.AddTypeMapping(apiextensionsv1.JSON{}, anyValue{}) // its Go type is a struct, which would be an object
 	reflector.Spec.Info.WithTitle("Platen").WithVersion(version.Version).
 		WithDescription("Renders templates to images, PDFs and videos. Requests need a bearer token of the cluster; a workspace is a namespace.")
 	reflector.Spec.Info.WithLicense(*(&openapi31.License{}).WithName("Apache 2.0").WithIdentifier("Apache-2.0"))
@@ -293,7 +303,7 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 		c.AddRespStructure(body, openapi.WithHTTPStatus(status), func(u *openapi.ContentUnit) { u.Description = http.StatusText(status) })
 	}
 	if o.file {
-		for _, kind := range []string{"image/*", "application/pdf", "video/mp4", "application/zip"} {
+		for _, kind := range []string{"image/*", "application/pdf", "video/mp4", "video/webm", "application/zip"} {
 			c.AddRespStructure(nil, openapi.WithHTTPStatus(http.StatusOK), openapi.WithContentType(kind),
 				func(u *openapi.ContentUnit) { u.Format, u.Description = "binary", http.StatusText(http.StatusOK) })
 		}
@@ -324,6 +334,7 @@ type route struct {
 		In          string `json:"in"`
 		Required    bool   `json:"required"`
 		Description string `json:"description"`
+		Schema      schema `json:"schema"`
 	} `json:"parameters"`
 	RequestBody struct {
 		Content map[string]struct {

@@ -5,11 +5,28 @@ package shim
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/platen-dev/platen/internal/file"
 )
+
+func readDocument(t *testing.T) *openapi3.T {
+	t.Helper()
+	spec, _, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
 
 func TestDocumentIsValid(t *testing.T) {
 	spec, page, err := document()
@@ -45,6 +62,51 @@ func TestDocumentIsValid(t *testing.T) {
 	for _, word := range []string{"http://", "https://", "<script", "style="} {
 		if bytes.Contains(bytes.ReplaceAll(page, []byte("https://www.standardwebhooks.com"), nil), []byte(word)) {
 			t.Errorf("the page has %q: it must load nothing from other servers, and have nothing that its policy forbids", word)
+		}
+	}
+}
+
+// A client that a program generates from the document reads what a parameter has as an example, whatever its type.
+func TestExamplesOfAnyTypeAreAsDescribed(t *testing.T) {
+	schema := readDocument(t).Components.Schemas["Modification"].Value
+	for _, example := range []string{`"T"`, `9.5`, `true`, `["one", 2]`, `{"total": 12}`} {
+		text, err := json.Marshal(Modification{ID: "a", Key: "a", Type: "text", Example: &apiextensionsv1.JSON{Raw: []byte(example)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value any
+		if err := json.Unmarshal(text, &value); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.VisitJSON(value); err != nil {
+			t.Errorf("the example %s is not as described: %v", example, err)
+		}
+	}
+}
+
+// A route that answers with a file describes the type of each format.
+func TestTypesOfFilesAreDescribed(t *testing.T) {
+	doc := readDocument(t)
+	for _, o := range operations {
+		content := doc.Paths.Find(o.path).GetOperation(o.method).Responses.Value("200").Value.Content
+		for _, format := range formats {
+			kind := file.Format(format).ContentType()
+			if group, _, _ := strings.Cut(kind, "/"); o.file != (content[kind] != nil || content[group+"/*"] != nil) {
+				t.Errorf("%s %s: %s is described: %t", o.method, o.path, kind, !o.file)
+			}
+		}
+	}
+}
+
+// The page names the values of a parameter, as it does those of a field.
+func TestThePageNamesTheValuesOfParameters(t *testing.T) {
+	_, page, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, values := range [][]string{{"queued", "processing", "succeeded", "failed", "canceled"}, {"images", "pdfs"}} {
+		if want := "One of <code>" + strings.Join(values, "</code>, <code>") + "</code>."; !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page lacks %s", want)
 		}
 	}
 }
