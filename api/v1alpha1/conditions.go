@@ -106,7 +106,7 @@ const VerifiedReason = "Verified"
 const CredentialsLabel = "platen.dev/credentials"
 
 // CanceledAnnotation on a RenderJob whose spec.suspend is true says that nobody will resume it. The job then finishes with the reason
-// Canceled, and its time to live begins. The value is the time of the cancellation.
+// Canceled, and its time to live begins. REST gives it the time of the cancellation; any value does, also an empty one.
 const CanceledAnnotation = "platen.dev/canceled"
 
 // PreviewLabel marks a RenderJob that only shows somebody how a template looks, with the value "true". The web page lists it apart from

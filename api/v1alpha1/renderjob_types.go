@@ -743,6 +743,12 @@ func (j *RenderJob) FileBaseName() string {
 // Suspended reports whether spec.suspend is true.
 func (j *RenderJob) Suspended() bool { return j.Spec.Suspend != nil && *j.Spec.Suspend }
 
+// Canceled reports whether nobody will resume a suspended job. Whatever the value of the annotation is, also none, it says so.
+func (j *RenderJob) Canceled() bool {
+	_, annotated := j.Annotations[CanceledAnnotation]
+	return annotated && j.Suspended()
+}
+
 // RenderJobList is a list of RenderJobs.
 // +kubebuilder:object:root=true
 type RenderJobList struct {

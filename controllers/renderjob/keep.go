@@ -41,7 +41,7 @@ func (s *scope) failedRevision(reason string) string {
 	switch {
 	case reason != platenv1alpha1.CanceledReason:
 		return fmt.Sprintf("%s-%d-%d", s.revision, spec.TimeoutSeconds, ptr.Deref(spec.BackoffLimit, defaultBackoffLimit))
-	case isCanceled(s.job):
+	case s.job.Canceled():
 		return s.revision + "-canceled"
 	default:
 		return s.revision

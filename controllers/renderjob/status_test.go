@@ -459,6 +459,20 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.FailedStatus,
 		},
+		"canceled without a time": {
+			job: theJob(func(j *platenv1alpha1.RenderJob) {
+				j.Spec.Suspend = new(true)
+				j.Annotations = map[string]string{platenv1alpha1.CanceledAnnotation: ""}
+			}),
+			step: func(r *Reconciler, s *scope) error { return r.suspend(t.Context(), s) },
+			want: []string{
+				"Finished True Failed: the job was canceled",
+				"Ready False Canceled: the job was canceled",
+				"Rendered False Canceled: the job was canceled",
+				"Stalled True Canceled: the job was canceled",
+			},
+			kstatus: status.FailedStatus,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &tc.scope

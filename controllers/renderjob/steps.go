@@ -103,11 +103,6 @@ func (s *scope) continues() bool {
 		(finished.Reason != platenv1alpha1.SuspendedReason || s.job.Suspended())
 }
 
-// isCanceled reports whether nobody will resume a suspended job.
-func isCanceled(job *platenv1alpha1.RenderJob) bool {
-	return job.Suspended() && job.Annotations[platenv1alpha1.CanceledAnnotation] != ""
-}
-
 // suspend stops a job whose spec.suspend is true, and ends it when it was canceled.
 func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	if !s.job.Suspended() {
@@ -115,7 +110,7 @@ func (r *Reconciler) suspend(_ context.Context, s *scope) error {
 	}
 	r.Pool.Forget(s.key())
 	r.Uploader.Forget(s.key())
-	if isCanceled(s.job) {
+	if s.job.Canceled() {
 		return reconcile.Terminal(platenv1alpha1.CanceledReason, "the job was canceled")
 	}
 	return reconcile.Waiting(platenv1alpha1.SuspendedReason, 0, "spec.suspend is true")

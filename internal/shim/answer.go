@@ -147,7 +147,7 @@ const (
 func status(job *platenv1alpha1.RenderJob) string {
 	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
-	case job.Annotations[platenv1alpha1.CanceledAnnotation] != "" && job.Suspended():
+	case job.Canceled():
 		return canceled
 	case job.Finished():
 		if _, _, bad := failure(job); bad {

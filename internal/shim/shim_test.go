@@ -1493,6 +1493,8 @@ func TestStatus(t *testing.T) {
 	suspended.Spec.Suspend = new(true)
 	stopped := resumed.DeepCopy()
 	stopped.Spec.Suspend = new(true)
+	untimed := stopped.DeepCopy()
+	untimed.Annotations[platenv1alpha1.CanceledAnnotation] = ""
 	for name, c := range map[string]struct {
 		job  *platenv1alpha1.RenderJob
 		want string
@@ -1505,6 +1507,7 @@ func TestStatus(t *testing.T) {
 		"rendering":                  {job: waiting(platenv1alpha1.RenderingReason), want: processing},
 		"uploading":                  {job: waiting(platenv1alpha1.UploadingReason), want: processing},
 		"canceled":                   {job: stopped, want: canceled},
+		"canceled without a time":    {job: untimed, want: canceled},
 		"rendered":                   {job: job(1, func(*platenv1alpha1.RenderJobStatus) {}), want: succeeded},
 		"finished and not rendered": {
 			job: job(0, func(s *platenv1alpha1.RenderJobStatus) { s.Conditions = s.Conditions[:1] }), want: failed,
