@@ -16,13 +16,14 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
-// Commands of advice, about a job JOB of template TEMPLATE in namespace NS, with VALUES as valueFlags has them.
+// Commands of advice, about a job JOB of template TEMPLATE in namespace NS, with OPTIONS and VALUES as optionFlags and valueFlags have them.
 const (
 	editJob       = "\nkubectl edit renderjob JOB -n NS"
 	renderAgain   = "\nkubectl get renderjob JOB -n NS -o yaml | kubectl replace -n NS --force -f -"
@@ -33,7 +34,7 @@ const (
 	showTemplate  = "\nkubectl platen templates TEMPLATE -n NS"
 	lintTemplate  = "\nkubectl platen lint TEMPLATE -n NS"
 	editTemplate  = "\nkubectl edit rendertemplate TEMPLATE -n NS"
-	tryTemplate   = "\nkubectl platen preview TEMPLATE -n NSVALUES"
+	tryTemplate   = "\nkubectl platen preview TEMPLATE -n NSOPTIONSVALUES"
 	showPools     = "\nkubectl describe renderpools -n NS"
 	showPods      = "\nkubectl get events -n NS --field-selector involvedObject.kind=Pod"
 	showJob       = "\nkubectl describe renderjob JOB -n NS"
@@ -286,7 +287,45 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 
 // forJob puts a job's names into advice.
 func forJob(job *platenv1alpha1.RenderJob, text string) string {
-	return strings.NewReplacer("JOB", job.Name, "TEMPLATE", job.Spec.TemplateRef.Name, "NS", job.Namespace, "VALUES", valueFlags(job)).Replace(text)
+	return strings.NewReplacer("JOB", job.Name, "TEMPLATE", job.Spec.TemplateRef.Name, "NS", job.Namespace,
+		"OPTIONS", optionFlags(job.Spec.Output), "VALUES", valueFlags(job)).Replace(text)
+}
+
+// optionFlags returns the flags of preview for a job's output. It leaves out defaults, what the format ignores, and what no flag can give.
+func optionFlags(output platenv1alpha1.OutputSpec) string {
+	format := cmp.Or(string(output.Format), "png")
+	var flags strings.Builder
+	for _, option := range []struct{ name, value, usual string }{
+		{"format", format, "png"},
+		{"size", string(output.Size), ""},
+		{"extra-sizes", withCommas(output.ExtraSizes), ""},
+		{"scale", string(output.Scale), "1"},
+		{"quality", strconv.Itoa(int(output.Quality)), "90"},
+		{"pages", withCommas(output.Pages), ""},
+		{"margin", string(output.PDF.Margin), ""},
+		{"fps", strconv.Itoa(int(output.Video.FPS)), ""},
+		{"duration", string(output.Video.Duration), ""},
+		{"transparent", strconv.FormatBool(ptr.Deref(output.Transparent, false)), "false"},
+	} {
+		ignored := slices.ContainsFunc(formatFlags, func(flag formatFlag) bool { return flag.name == option.name && !slices.Contains(flag.formats, format) })
+		switch {
+		case ignored, option.value == option.usual, option.value == "", option.value == "0":
+		case option.name == "transparent":
+			flags.WriteString(" --transparent")
+		default:
+			flags.WriteString(" --" + option.name + " " + shellWord(option.value))
+		}
+	}
+	return flags.String()
+}
+
+// withCommas returns a list as the value of a flag.
+func withCommas[T any](items []T) string {
+	texts := make([]string, 0, len(items))
+	for _, item := range items {
+		texts = append(texts, fmt.Sprint(item))
+	}
+	return strings.Join(texts, ",")
 }
 
 // maxValueFlag bounds a value that advice repeats, in bytes.

@@ -354,6 +354,31 @@ func TestAdviceToPreviewHasTheJobsValues(t *testing.T) {
 	}
 }
 
+// A warning about one size is none about another: a preview that leaves the job's options out says that all is well.
+func TestAdviceToPreviewHasTheJobsOptions(t *testing.T) {
+	for name, c := range map[string]struct {
+		output platenv1alpha1.OutputSpec
+		want   string
+	}{
+		"the defaults": {platenv1alpha1.OutputSpec{Format: "png", Scale: "1", Quality: 90, Transparent: new(false), FileName: "summer"}, ""},
+		"sizes": {
+			platenv1alpha1.OutputSpec{Format: "png", Size: "instagram-post", ExtraSizes: []platenv1alpha1.PageSize{"story", "300x250"}, Scale: "2", Pages: []int32{1, 3}},
+			" --size instagram-post --extra-sizes story,300x250 --scale 2 --pages 1,3",
+		},
+		"a picture":  {platenv1alpha1.OutputSpec{Format: "webp", Scale: "1", Quality: 80, Transparent: new(true)}, " --format webp --quality 80 --transparent"},
+		"a document": {platenv1alpha1.OutputSpec{Format: "pdf", Scale: "1", Size: "a4", PDF: platenv1alpha1.PDFOptions{Margin: "1cm"}}, " --format pdf --size a4 --margin 1cm"},
+		"a video":    {platenv1alpha1.OutputSpec{Format: "mp4", Quality: 90, Video: platenv1alpha1.VideoOptions{FPS: 10, Duration: "0.5"}}, " --format mp4 --fps 10 --duration 0.5"},
+		"what the format ignores, and preview refuses": {platenv1alpha1.OutputSpec{Format: "pdf", Scale: "2", Quality: 80, Transparent: new(true)}, " --format pdf"},
+	} {
+		job := jobWith(platenv1alpha1.RenderFailedReason, "x")
+		job.Spec.Output = c.output
+		job.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(`{"title": "Hi"}`)}
+		if got, want := advice(job), "\nkubectl platen preview card -n marketing"+c.want+" --set-string title=Hi\n"; !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %s", name, got, want)
+		}
+	}
+}
+
 // Files that outlive their job are in the store until their URLs expire, or until the store stops keeping them.
 func TestDescribeSaysThatFilesAreRetained(t *testing.T) {
 	const url = "https://platen.example.com/content/jobs/marketing/uid/1/1/page.png?e="

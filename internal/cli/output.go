@@ -70,6 +70,22 @@ func (f *outputFlags) add(o *options, c *cobra.Command) {
 
 var knownFormats = []string{"png", "jpg", "jpeg", "webp", "avif", "pdf", "mp4", "webm", "gif"}
 
+// formatFlag is a flag that only some formats have.
+type formatFlag struct {
+	name    string
+	formats []string
+}
+
+var formatFlags = []formatFlag{
+	{"margin", []string{"pdf"}},
+	{"fps", []string{"mp4", "webm", "gif"}},
+	{"duration", []string{"mp4", "webm", "gif"}},
+	{"extra-sizes", []string{"png", "jpg", "jpeg", "webp", "avif"}},
+	{"transparent", []string{"png", "webp", "avif"}},
+	{"quality", []string{"jpg", "jpeg", "webp", "avif", "mp4", "webm"}},
+	{"scale", []string{"png", "jpg", "jpeg", "webp", "avif", "mp4", "webm", "gif"}},
+}
+
 // spec returns the spec of the job that the flags describe.
 func (f *outputFlags) spec(template *platenv1alpha1.RenderTemplate) (platenv1alpha1.RenderJobSpec, error) {
 	spec, wrong, err := f.read(template)
@@ -244,18 +260,7 @@ func (f *outputFlags) checkOptions(template *platenv1alpha1.RenderTemplate) (wro
 		refuse("--quality: %d must be from 1 to 100", f.quality)
 	}
 	format := cmp.Or(f.format, "png")
-	for _, flag := range []struct {
-		name    string
-		formats []string
-	}{
-		{"margin", []string{"pdf"}},
-		{"fps", []string{"mp4", "webm", "gif"}},
-		{"duration", []string{"mp4", "webm", "gif"}},
-		{"extra-sizes", []string{"png", "jpg", "jpeg", "webp", "avif"}},
-		{"transparent", []string{"png", "webp", "avif"}},
-		{"quality", []string{"jpg", "jpeg", "webp", "avif", "mp4", "webm"}},
-		{"scale", []string{"png", "jpg", "jpeg", "webp", "avif", "mp4", "webm", "gif"}},
-	} {
+	for _, flag := range formatFlags {
 		if flag.name == "quality" && badQuality || !known {
 			continue // one mistake of a flag is enough
 		}
