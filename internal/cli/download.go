@@ -11,10 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -72,7 +74,7 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
 	path, direct := save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) { return get(ctx, target) })
-	if direct == nil || ctx.Err() != nil {
+	if local := (*folderError)(nil); direct == nil || ctx.Err() != nil || errors.As(direct, &local) {
 		return path, direct
 	}
 	path, proxied := save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) {
@@ -83,6 +85,9 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 			return d.service(ctx, d.platenNamespace, secureContentService, target)
 		})
 	}
+	if local := (*folderError)(nil); errors.As(proxied, &local) {
+		return "", proxied
+	}
 	if proxied != nil {
 		err := fmt.Errorf("at %s: %w; through the API server: %w%s", target.Host, direct, proxied, d.proxyAdvice(proxied))
 		if answer := (*answerError)(nil); errors.As(proxied, &answer) && answer.status == http.StatusForbidden {
@@ -92,6 +97,12 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 	}
 	return path, nil
 }
+
+// folderError says that a file came, and could not be written. Another way to it does not help.
+type folderError struct{ error }
+
+// Unwrap returns the cause.
+func (e *folderError) Unwrap() error { return e.error }
 
 // notAllowedError says that the person lacks the right to fetch files whose URL works only in the cluster. Another attempt needs the right.
 type notAllowedError struct{ error }
@@ -199,22 +210,45 @@ func save(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, 
 	}
 	temporary, err := os.CreateTemp(folder, ".platen-*")
 	if err != nil {
-		return "", err
+		return "", &folderError{err}
 	}
 	defer func() { _ = os.Remove(temporary.Name()) }()
 	defer func() { _ = temporary.Close() }()
 	expected := ptr.Deref(page.Size, 0)
 	hash := sha256.New()
 	n, err := io.Copy(io.MultiWriter(temporary, hash), io.LimitReader(resp.Body, expected+1))
+	if written := (*fs.PathError)(nil); errors.As(err, &written) {
+		return "", &folderError{err}
+	}
 	if err != nil {
 		return "", err
 	}
 	if n != expected || hex.EncodeToString(hash.Sum(nil)) != page.SHA256 {
 		return "", errors.New("the bytes are not those of the file in the job's status")
 	}
-	if err := errors.Join(temporary.Chmod(0o644), temporary.Close()); err != nil {
-		return "", err
+	path = filepath.Join(folder, localName(name))
+	err = errors.Join(temporary.Chmod(0o644), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
 	}
-	path = filepath.Join(folder, name)
-	return path, os.Rename(temporary.Name(), path)
+	if err != nil {
+		return "", &folderError{err}
+	}
+	return path, nil
+}
+
+// maxLocalName is the longest name that file systems take, in bytes.
+const maxLocalName = 255
+
+// pageSuffix is the end of a file's name that tells its page.
+var pageSuffix = regexp.MustCompile(`(_page_[0-9]+)?\.[a-z0-9]+$`)
+
+// localName returns the name of a file on this machine. A job's names count characters, of which fewer may have more bytes than a folder takes: the
+// middle of such a name becomes a hash of all of it.
+func localName(name string) string {
+	if len(name) <= maxLocalName {
+		return name
+	}
+	end := fmt.Sprintf("-%x", sha256.Sum256([]byte(name)))[:9] + pageSuffix.FindString(name)
+	return strings.ToValidUTF8(name[:max(maxLocalName-len(end), 0)], "") + end
 }

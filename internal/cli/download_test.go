@@ -4,13 +4,20 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/file"
 )
 
 // The signature in a content URL is all that it takes to fetch the file.
@@ -32,5 +39,56 @@ func TestDownloadErrorsDoNotShowTheSignature(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// fetchNamed fetches a file whose URL answers with a name, as a machine does that reaches no API server.
+func fetchNamed(t *testing.T, name, folder string) (string, error) {
+	t.Helper()
+	const content = "a picture"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Disposition", file.Disposition(name))
+		_, _ = w.Write([]byte(content))
+	}))
+	t.Cleanup(server.Close)
+	sum := sha256.Sum256([]byte(content))
+	d := downloader{&cluster{config: &rest.Config{Host: "http://192.0.2.1:1"}}, platenNamespace}
+	return d.file(t.Context(), platenv1alpha1.RenderedPage{ContentURL: server.URL, Size: new(int64(len(content))), SHA256: hex.EncodeToString(sum[:])}, folder)
+}
+
+// A job's file name has at most 200 characters, and Linux takes 255 bytes.
+func TestDownloadShortensNamesThatNoFolderTakes(t *testing.T) {
+	folder, long := t.TempDir(), strings.Repeat("ж", 200)
+	seen := map[string]bool{}
+	for _, name := range []string{long + "_page_1.png", long + "_page_2.png", strings.Repeat("ж", 125) + "a.png"} {
+		path, err := fetchNamed(t, name, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err := os.ReadFile(path); err != nil || string(data) != "a picture" {
+			t.Errorf("%s: %q, %v", path, data, err)
+		}
+		got := filepath.Base(path)
+		if fits := len(name) <= 255; fits && got != name || !fits && (!strings.HasPrefix(got, "жжж") || !strings.HasSuffix(got, ".png")) || strings.ToValidUTF8(got, "?") != got {
+			t.Errorf("%s became %s", name, got)
+		}
+		if seen[path] {
+			t.Errorf("%s replaces another file", path)
+		}
+		seen[path] = true
+	}
+}
+
+// What is wrong in the folder is not the network's fault, and no other way to the file helps.
+func TestDownloadErrorsOfTheFolder(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "card.png"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fetchNamed(t, "card.png", folder); err == nil || !strings.Contains(err.Error(), "card.png") || strings.Contains(err.Error(), "API server") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := fetchNamed(t, "card.png", filepath.Join(folder, "gone")); err == nil || !strings.Contains(err.Error(), "gone") || strings.Contains(err.Error(), "API server") {
+		t.Errorf("got %v", err)
 	}
 }
