@@ -204,18 +204,25 @@ func meant(name string, names []string) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
-// property returns the JSON schema of a value.
+// property returns the JSON schema of a value. Clients refuse a tool whose arguments have several types, or an array without the schema of its items. The
+// API takes a number as text and text as a number all the same.
 func property(m shim.Modification) map[string]any {
 	schema := map[string]any{}
+	var example any
+	if m.Example != nil && json.Unmarshal(m.Example.Raw, &example) == nil {
+		schema["examples"] = []json.RawMessage{m.Example.Raw}
+	}
 	switch m.Type {
-	case "number":
-		schema["type"] = []string{"number", "string"}
-	case "boolean":
-		schema["type"] = []string{"boolean", "string"}
+	case "number", "boolean":
+		schema["type"] = m.Type
 	case "list":
-		schema["type"] = "array"
+		items, _ := example.([]any)
+		schema["type"], schema["items"] = "array", shape(items)
 	case "object":
 		schema["type"] = "object"
+		if _, ok := example.(map[string]any); ok {
+			maps.Copy(schema, shape([]any{example}))
+		}
 	case "image":
 		schema["type"], schema["description"] = "string", "A URL of a picture."
 	case "color":
@@ -223,13 +230,56 @@ func property(m shim.Modification) map[string]any {
 	case "date":
 		schema["type"], schema["description"] = "string", "A date, such as 2026-11-26."
 	default:
-		schema["type"] = []string{"string", "number"}
+		schema["type"] = "string"
 	}
 	if m.Description != "" {
 		schema["description"] = m.Description
 	}
-	if m.Example != nil && json.Valid(m.Example.Raw) {
-		schema["examples"] = []json.RawMessage{m.Example.Raw}
+	return schema
+}
+
+// shape returns a JSON schema that fits each of the values. It is empty if they have not the same type; null has none.
+func shape(values []any) map[string]any {
+	schema := map[string]any{}
+	var items []any
+	fields := map[string][]any{}
+	for _, v := range values {
+		kind := ""
+		switch v := v.(type) {
+		case nil:
+			continue
+		case bool:
+			kind = "boolean"
+		case float64:
+			kind = "number"
+		case string:
+			kind = "string"
+		case []any:
+			kind, items = "array", append(items, v...)
+		case map[string]any:
+			kind = "object"
+			for name, field := range v {
+				fields[name] = append(fields[name], field)
+			}
+		}
+		if schema["type"] != nil && schema["type"] != kind {
+			return map[string]any{}
+		}
+		schema["type"] = kind
+	}
+	switch schema["type"] {
+	case "array":
+		schema["items"] = shape(items)
+	case "object":
+		properties := map[string]any{}
+		for name, field := range fields {
+			if argumentName.MatchString(name) {
+				properties[name] = shape(field)
+			}
+		}
+		if len(properties) > 0 {
+			schema["properties"] = properties
+		}
 	}
 	return schema
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
 	"github.com/platen-dev/platen/internal/contenturl"
 	"github.com/platen-dev/platen/internal/shim"
 )
@@ -72,6 +74,45 @@ func TestNamesOfArguments(t *testing.T) {
 	}
 	if !strings.Contains(tool.Description, "also takes, in modifications: Überschrift, first name, ") {
 		t.Errorf("the description is %s", tool.Description)
+	}
+}
+
+// VS Code refuses a tool with an array that does not say what its items are, and Gemini's API one whose types are lists.
+func TestTypesOfArguments(t *testing.T) {
+	example := func(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+	for _, c := range []struct {
+		of   shim.Modification
+		want string
+	}{
+		{shim.Modification{Type: "text"}, `{"type":"string"}`},
+		{shim.Modification{Type: "number"}, `{"type":"number"}`},
+		{shim.Modification{Type: "boolean"}, `{"type":"boolean"}`},
+		{shim.Modification{Type: "list"}, `{"items":{},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[]`)}, `{"examples":[[]],"items":{},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`["one"]`)}, `{"examples":[["one"]],"items":{"type":"string"},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[1,2]`)}, `{"examples":[[1,2]],"items":{"type":"number"},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[1,"two"]`)}, `{"examples":[[1,"two"]],"items":{},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[null]`)}, `{"examples":[[null]],"items":{},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[[true]]`)}, `{"examples":[[[true]]],"items":{"items":{"type":"boolean"},"type":"array"},"type":"array"}`},
+		{
+			shim.Modification{Type: "list", Example: example(`[{"name":"a"},{"price":1.50}]`)},
+			`{"examples":[[{"name":"a"},{"price":1.50}]],"items":{"properties":{"name":{"type":"string"},"price":{"type":"number"}},"type":"object"},"type":"array"}`,
+		},
+		{
+			shim.Modification{Type: "list", Example: example(`[{"a":1},{"a":"x"},{"a":2}]`)},
+			`{"examples":[[{"a":1},{"a":"x"},{"a":2}]],"items":{"properties":{"a":{}},"type":"object"},"type":"array"}`,
+		},
+		{shim.Modification{Type: "object"}, `{"type":"object"}`},
+		{
+			shim.Modification{Type: "object", Example: example(`{"lines":[{"n":1}],"total":"12"}`)},
+			`{"examples":[{"lines":[{"n":1}],"total":"12"}],"properties":{"lines":{"items":{"properties":{"n":{"type":"number"}},"type":"object"},"type":"array"},"total":{"type":"string"}},"type":"object"}`,
+		},
+		{shim.Modification{Type: "object", Example: example(`{"first name":"A"}`)}, `{"examples":[{"first name":"A"}],"type":"object"}`},
+	} {
+		got, err := json.Marshal(property(c.of))
+		if err != nil || string(got) != c.want {
+			t.Errorf("got %s, want %s; %v", got, c.want, err)
+		}
 	}
 }
 
