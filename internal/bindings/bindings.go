@@ -60,11 +60,15 @@ const (
 // usesValues matches the code of a script that reads values, or that makes elements which do.
 var usesValues = regexp.MustCompile(`platen\.modifications|data-(?:param|if|each)\b|dataset\.(?:param|if|each)\b`)
 
-// isPath matches a value of data-param and the like that may name a value: no spaces around it, no operators, no dot in front.
-var isPath = regexp.MustCompile(`^!?[^\s.!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$`)
+// isPath matches a value of data-param and the like that may name a value: no spaces around it, no operators and brackets, no dot in front. noPath
+// matches what scripts have between the parts of a path.
+var (
+	isPath = regexp.MustCompile(`^!?[^\s.!=<>&|(){}\[\]"']([^=<>&|(){}\[\]"']*[^\s=<>&|(){}\[\]"'])?$`)
+	noPath = regexp.MustCompile(`[?.]\.`)
+)
 
 // IsPath tells whether a value of data-param and the like may name a value, as the renderer's own script tells.
-func IsPath(value string) bool { return isPath.MatchString(value) }
+func IsPath(value string) bool { return isPath.MatchString(value) && !noPath.MatchString(value) }
 
 // MaxDepth is how deep the elements of a page may be nested that Parse reads. Browsers show deeper ones too.
 const MaxDepth = 512

@@ -60,6 +60,25 @@ func TestParameters(t *testing.T) {
 			pages: []string{`<p data-if="paid">PAID</p><p data-if="!paid">Due</p>`},
 			want:  []string{`paid boolean default=false example=true pages=[1]`},
 		},
+		"link whose page shows something else in its place": {
+			pages: []string{`<a data-param="shop" data-param-href="shop">our shop</a><a data-param-href="top" href="#">x</a><p data-each="shops"><a data-param-href="url" data-param="url">x</a><a data-param-href="map" href="/map">x</a></p>`},
+			want: []string{
+				`shop text default=- example="https://example.com/" pages=[1]`, `top text default="#" example="#" pages=[1]`,
+				`shops list default=- example=[{"map":"https://example.com/","url":"https://example.com/"}] pages=[1]`,
+			},
+		},
+		"condition and a text that is seldom meant as true": {
+			pages: []string{`<p data-if="price">For <b data-param="price">0</b></p><p data-if="!stock"><b data-param="stock">No</b></p><b data-param="count">0</b>
+				<p data-each="rows"><i data-if="old" data-param="old">0</i><b data-param="left">off</b><i data-if="left">!</i></p>`},
+			want: []string{
+				`price text default=- example="1" pages=[1]`, `stock text default=- example="Text" pages=[1]`, `count text default="0" example="0" pages=[1]`,
+				`rows list default=- example=[{"left":"Text","old":"1"}] pages=[1]`,
+			},
+		},
+		"an item by its number in brackets": {
+			pages: []string{`<p data-param="rows[0].name">x</p><p data-param="rows[0]">x</p><p data-param="user?.name">x</p><p data-param="user..name">x</p><p data-param="Why?">x</p>`},
+			want:  []string{`Why? text default="x" example="x" pages=[1]`},
+		},
 		"no names": {
 			pages: []string{`<p data-if="price > 5"></p><p data-if="!!sold"></p><p data-param=" headline"></p><p data-each="rows()"><b data-param="name"></b></p><p data-param="first name"></p><p data-if=".sold"></p>`},
 			want:  []string{`first name text default=- example=- pages=[1]`},

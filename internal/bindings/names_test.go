@@ -3,7 +3,10 @@
 
 package bindings
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestNames(t *testing.T) {
 	const page = `<h1 id="title" data-param="headline">x</h1><b data-param="order.total">5</b><p data-if="!sold">x</p><a data-param-href="shop">x</a>
@@ -35,5 +38,16 @@ func TestNames(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is no name, such as data-if="! sold", is what no mistyped key means.
+func TestKnownNamesAreNames(t *testing.T) {
+	names := NamesOf(`<p data-if="! sold">x</p><p data-if="!paid">x</p><p data-param="rows[0].name">x</p>`)
+	if got := slices.DeleteFunc(names.Known(), OfEveryPage); !slices.Equal(got, []string{"paid"}) {
+		t.Errorf("got %q", got)
+	}
+	if !names.MayUse(" sold") || !names.MayUse("rows[0]") {
+		t.Error("a job that gives a value of this name has it shown")
 	}
 }

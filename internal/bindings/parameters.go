@@ -6,6 +6,7 @@ package bindings
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,8 +37,26 @@ type Parameter struct {
 // Needed tells whether a job must give it.
 func (p Parameter) Needed() bool { return p.Required != nil && *p.Required && p.Default == nil }
 
-// exampleLink is the example for a link that a page leaves without an address.
+// exampleLink is the example for a link that a page leaves without an address, or with one that a job may not give.
 const exampleLink = "https://example.com/"
+
+// isLink matches the addresses that data-param-href takes, as bind.js does.
+var isLink = regexp.MustCompile(`(?i)^(?:https?:|mailto:|tel:|#)`)
+
+// isDoubted matches a text that a data-if takes for true, which bind.js warns of: it is seldom meant.
+var isDoubted = regexp.MustCompile(`(?i)^\s*(?:false|f|no|n|off|disabled?|null|0)\s*$`)
+
+// undoubted returns a text that is true without a warning, in the place of one that a page shows where a data-if asks for it.
+func undoubted(text string) string {
+	switch {
+	case !isDoubted.MatchString(text):
+		return text
+	case strings.TrimSpace(text) == "0":
+		return "1"
+	default:
+		return "Text"
+	}
+}
 
 // maxParameters bounds the parameters that a template does not declare.
 const maxParameters = 200
@@ -129,11 +148,11 @@ func (c *collector) bind(page int, b Binding) {
 	if !slices.Contains(f.Pages, page) {
 		f.Pages = append(f.Pages, page)
 	}
-	kind, shown := b.Type, any(nil)
-	if b.Text != "" {
+	kind, shown, link := b.Type, any(nil), b.Attribute == "data-param-href"
+	if b.Text != "" && (!link || isLink.MatchString(b.Text)) {
 		shown = b.Text
 	}
-	if b.Attribute == "data-param-href" {
+	if link {
 		switch {
 		case len(steps) == 0:
 			f.Link = true
@@ -150,7 +169,7 @@ func (c *collector) bind(page int, b Binding) {
 	if !f.Declared && slices.Index(strength, kind) > slices.Index(strength, values.Type(f.Type)) {
 		f.Type = platenv1alpha1.ParameterType(kind)
 	}
-	f.shown = merge(f.shown, shown)
+	f.shown = merge(f.shown, shown, link)
 }
 
 // step is one part of the way from a parameter to a value in it: a field of an object, or an item of a list if the name is empty.
@@ -189,12 +208,15 @@ func (c *collector) resolve(b Binding) (root string, steps []step) {
 	return root, steps
 }
 
-// merge joins what two bindings show of one value. The first text wins.
-func merge(a, b any) any {
+// merge joins what two bindings show of one value. The first text wins, but a link takes addresses only. link tells that b is the address of one.
+func merge(a, b any, link bool) any {
 	switch first := a.(type) {
 	case nil:
 		return b
 	case bool: // a data-if asks for it
+		if text, ok := b.(string); ok {
+			return undoubted(text)
+		}
 		if b != nil {
 			return b
 		}
@@ -204,19 +226,25 @@ func merge(a, b any) any {
 			return a
 		}
 		for name, value := range second {
-			first[name] = merge(first[name], value)
+			first[name] = merge(first[name], value, link)
 		}
 	case []any:
 		if second, ok := b.([]any); ok && len(second) > 0 {
 			if len(first) == 0 {
 				return second
 			}
-			first[0] = merge(first[0], second[0])
+			first[0] = merge(first[0], second[0], link)
 		}
 	case string:
 		switch b.(type) {
 		case []any, map[string]any:
 			return b // it says more
+		case bool:
+			return undoubted(first)
+		case string:
+			if link && !isLink.MatchString(first) {
+				return b
+			}
 		}
 	}
 	return a
@@ -229,7 +257,12 @@ func (f *found) finish() {
 	}
 	kind := values.Type(f.Type)
 	shown := f.shown
-	if text, ok := shown.(string); ok {
+	if text, ok := shown.(string); ok && f.Link && !isLink.MatchString(text) {
+		shown = nil // a job that gave it would be warned
+	} else if ok {
+		if f.asked && kind == values.Text {
+			text = undoubted(text)
+		}
 		shown, _ = values.ReadText(kind, text) // nil if the page has something else there
 	} else if shown != nil {
 		shown, _ = values.Read(kind, shown)

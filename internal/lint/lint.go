@@ -240,7 +240,7 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
 				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
 			case takes == nil && !bindings.IsPath(a.Val):
-				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it, without operators and without a dot in front; an item of a list is item", a.Key, cut(a.Val))
+				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item", a.Key, begin(a.Val))
 				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
 			}
 			continue
@@ -310,7 +310,7 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 	}
 	unknown := map[string]bool{}
 	for _, b := range p.Bindings {
-		if !bindings.IsPath(b.Path) {
+		if !bindings.IsPath(b.Path) || strings.HasPrefix(b.Path, "!") { // one exclamation mark is no part of the path
 			for _, word := range strings.FieldsFunc(b.Path, notInNames) {
 				l.used[word] = true // checkAttributes says what is wrong
 			}
@@ -343,7 +343,7 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 }
 
 // notInNames tells the runes that separate names in what should be one name, such as num > 5.
-func notInNames(r rune) bool { return strings.ContainsRune(" \t\r\n=<>&|(){}!\"'.", r) }
+func notInNames(r rune) bool { return strings.ContainsRune(" \t\r\n=<>&|(){}[]!?\"'.", r) }
 
 // styleURL matches the address of a file in a style.
 var styleURL = regexp.MustCompile(`url\(\s*["']?([^"')]+)`)
@@ -418,8 +418,10 @@ func element(n *html.Node) string {
 }
 
 // cut returns the beginning of a text in one line.
-func cut(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+func cut(text string) string { return begin(strings.Join(strings.Fields(text), " ")) }
+
+// begin returns the beginning of a text, with its spaces: they may be what is wrong.
+func begin(text string) string {
 	if len(text) > maxShown {
 		return strings.ToValidUTF8(text[:maxShown], "") + "…"
 	}

@@ -120,6 +120,22 @@ func TestTemplate(t *testing.T) {
 			parameters: []platenv1alpha1.Parameter{{Name: "num"}}, page: `<p data-if="num > 5">x</p>`,
 			want: []string{"unknown-attribute warning page front, <p>"}, message: "without operators",
 		},
+		"an item by its number in brackets, as in a script": {
+			page: `<p data-each="rows" data-param="item">x</p><p data-param="rows[0].name">x</p><p data-param="rows[0]">x</p><p data-if="user?.name">x</p><p data-each="user..names">x</p><p data-param="Why?">x</p>`,
+			want: []string{
+				"unknown-attribute warning page front, <p data-param=rows[0].name>", "unknown-attribute warning page front, <p data-param=rows[0]>",
+				"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>",
+			},
+			message: `data-param="rows[0].name" must be a name, such as headline or order.total, without spaces around it, without operators and brackets`,
+		},
+		"a space after a name": {
+			page: `<p data-param="due ">x</p>`,
+			want: []string{"unknown-attribute warning page front, <p data-param=due>"}, message: `data-param="due " must be a name`,
+		},
+		"an exclamation mark that is no part of the name": {
+			parameters: []platenv1alpha1.Parameter{{Name: "sold"}}, page: `<p data-if="!!sold">x</p><p data-if="! sold">x</p>`,
+			want: []string{"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>"}, message: `data-if="!!sold" must be a name`,
+		},
 		"a dot for an item": {
 			page: `<p data-each="points" data-param=".">x</p><p data-if=".sold">x</p><p data-param="order.total">x</p>`,
 			want: []string{"unknown-attribute warning page front, <p data-param=.>", "unknown-attribute warning page front, <p>"}, message: "an item of a list is item",

@@ -41,6 +41,7 @@ func TestLint(t *testing.T) {
 		{name: "a condition shows its text", page: `<p data-if="due"><b data-param="due" style="display:block;width:20px">Donaudampfschifffahrt</b></p>`, want: []string{"text-overflow, PAGE, <b data-param=due>"}},
 		{name: "text that slides in", page: `<style>@keyframes in { from { transform: translateX(-400px) } }</style><p style="animation:in 1s both">In</p><p style="animation:in 1s both paused">Out</p>`, want: []string{`"Out" runs`}},
 		{name: "an animation that a script holds", page: `<p id=p style="width:60px">Donaudampfschifffahrt</p><script>p.animate([{ opacity: 0 }, {}], 1000).playbackRate = 0</script>`, want: []string{`text-overflow, PAGE, <p id=p>: "Donaudampfschifffahrt" runs`}},
+		{name: "texts of the page that no job would give", page: `<p data-if="price">For <b data-param="price">0</b></p><a data-param="shop" data-param-href="shop">our shop</a><p data-each="rows"><a data-param-href="url" data-param="url">x</a><b data-if="left" data-param="left">no</b></p>`},
 		{name: "a list that is none", page: `<p data-each="headline">x</p><p data-fit="shrink">y</p><p style="display:inline" data-fit="truncate">z</p>`, want: []string{"page-warning, PAGE: data-each", "page-warning, PAGE: data-fit"}},
 		{
 			name: "files, fonts and scripts",

@@ -438,6 +438,20 @@ func TestMistypedAttributes(t *testing.T) {
 	}
 }
 
+// Scripts name an item of a list by its number in brackets: a warning says that this is no name, unless a job gives a value of that name.
+func TestBracketsAreNoName(t *testing.T) {
+	picture := task("png", `<p data-each="rows" data-param="item">x</p><p data-param="rows[0].name">x</p><p data-if="user?.name">x</p><p data-param="user..name">x</p><p data-param="rows[1]">x</p><p data-param="Why?">x</p><p data-if="! sold">x</p>`)
+	picture.Modifications = map[string]any{"rows": []any{"a"}, "rows[1]": "x", "Why?": "x", "user": map[string]any{"name": "Ada"}, "sold": true}
+	_, warnings := run(t, start(t), picture)
+	want := []string{`data-param="rows[0].name" names no value`, `data-if="user?.name" names no value`, `data-param="user..name" names no value`, `data-if="! sold" names no value`, "Modification sold is not used by the page"}
+	if diff := cmp.Diff(want, titlesOf(warnings)); diff != "" {
+		t.Fatalf("warnings (-want +got):\n%s", diff)
+	}
+	if details := warnings[4].Details; strings.Contains(details, "did you mean") {
+		t.Errorf("details %q", details)
+	}
+}
+
 // Other template languages have a dot for the item of a list: a warning says how it is called here.
 func TestADotIsNoName(t *testing.T) {
 	picture := task("png", `<p data-each="points" data-param=".">x</p>`)

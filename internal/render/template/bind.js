@@ -471,17 +471,20 @@
   // platen.modifications itself may use any key.
   const noteUnused = () => {
     const known = new Set();
+    const meant = new Set();
     for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each']) {
       for (const element of document.querySelectorAll(`[${attribute}]`)) {
         const path = element.getAttribute(attribute).replace(/^!/, '');
-        known.add(path.split('.')[0]);
+        const [name] = path.split('.');
+        known.add(name);
+        if (isPath(path)) meant.add(name);
         there.add(path);
       }
     }
     for (const key of Object.keys(modifications)) {
       if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.')))) there.add(key);
     }
-    for (const name of [...known, ...[...document.querySelectorAll('[id]')].map(({ id }) => id)]) if (names.size < 200 && name !== '' && name.length <= 60) names.add(name);
+    for (const name of [...meant, ...[...document.querySelectorAll('[id]')].map(({ id }) => id)]) if (names.size < 200 && name !== '' && name.length <= 60) names.add(name);
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
     for (const key of Object.keys(modifications)) {
       if (!known.has(key) && key.indexOf('.') <= 0 && key !== 'canvasBackgroundColor' && key !== 'canvasBackgroundImage') unused.push(key);
@@ -516,11 +519,12 @@
       }
       const takes = attributes.get(name);
       if (takes && !takes.includes(value)) warn(`${pair} does nothing`, `it must be ${takes.join(' or ')}`);
-      if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and without a dot in front; an item of a list is item');
+      if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
     }
   };
   // isPath reports whether a value of data-param and the like may name a value.
-  const isPath = (value) => Object.hasOwn(modifications, value) || /^!?[^\s.!=<>&|(){}"']([^=<>&|(){}"']*[^\s=<>&|(){}"'])?$/.test(value);
+  const isPath = (value) => Object.hasOwn(modifications, value)
+    || /^!?[^\s.!=<>&|(){}[\]"']([^=<>&|(){}[\]"']*[^\s=<>&|(){}[\]"'])?$/.test(value) && !/[?.]\./.test(value);
 
   // fit makes text that is too large for its element smaller, or ends it with an ellipsis.
   const minimumFont = 6;
