@@ -50,10 +50,11 @@ func (r *Reconciler) plan(renderPool *platenv1alpha1.RenderPool) plan {
 		p.settings.IsolatePods = spec.Isolation == platenv1alpha1.IsolationPod
 		p.settings.Weight = int(spec.Weight)
 		p.config.Overlay, p.config.Isolated = spec.PodTemplate, p.settings.IsolatePods
-		p.err = r.allow(&p.config, spec.Egress.Allow)
-		if err := podspec.Check(podspec.Build(p.config, renderPool.Namespace, podspec.NamePrefix, r.SigningKeys()[0])); err != nil && p.err == nil {
-			p.err = reconcile.Terminal(platenv1alpha1.PodForbiddenReason, "spec.podTemplate: %s", err.Error())
+		wrong := []error{r.allow(&p.config, spec.Egress.Allow)}
+		if err := podspec.Check(podspec.Build(p.config, renderPool.Namespace, podspec.NamePrefix, r.SigningKeys()[0])); err != nil {
+			wrong = append([]error{reconcile.Terminal(platenv1alpha1.PodForbiddenReason, "spec.podTemplate: %s", err.Error())}, wrong...)
 		}
+		p.err = reconcile.Join(wrong)
 	}
 	p.settings.Hash, p.settings.Template = podspec.Hash(p.config), podspec.Template(p.config)
 	return p
@@ -155,7 +156,7 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	}
 	switch short := plan.settings.MinReady - counts.Ready - counts.Busy; {
 	case plan.err != nil:
-		outcome = plan.err
+		outcome = beside(plan.err, counts)
 	case isRefusal(counts):
 		outcome = reconcile.Blocked(counts.Problem.Reason, "%s", counts.Problem.Message)
 	case counts.Problem.Reason != "":
@@ -170,6 +171,19 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	message += bounded
 	reconcile.Conditions{List: &status.Conditions, Generation: renderPool.Generation, Now: now}.Summarize(outcome, platenv1alpha1.AvailableReason, message)
 	return outcome
+}
+
+// beside returns what is wrong with a RenderPool's fields, and in its message what else the namespace's pods wait for. What keeps the namespace from having
+// pods at all comes before addresses that its pages do not reach.
+func beside(wrong error, counts pool.Status) error {
+	terminal := reconcile.AsTerminal(wrong)
+	if terminal == nil || terminal.Reason != platenv1alpha1.EgressForbiddenReason || counts.Problem.Reason == "" {
+		return wrong
+	}
+	if isRefusal(counts) {
+		return reconcile.Blocked(counts.Problem.Reason, "%s; %s", counts.Problem.Message, terminal.Message)
+	}
+	return &reconcile.TerminalError{Reason: terminal.Reason, Message: terminal.Message + "; " + counts.Problem.Message, Note: terminal.Note}
 }
 
 // isRefusal reports whether a person has to act before the namespace has render pods. A quota that admits some is only full.

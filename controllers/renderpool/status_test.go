@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -33,6 +35,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		ready   metav1.ConditionStatus
 		reason  string
 		kstatus status.Status
+		message string // a part of it
 	}{
 		"nothing to do": {plan: plan{settings: pool.Settings{Max: 10}}, ready: metav1.ConditionTrue, reason: "Available", kstatus: status.CurrentStatus},
 		"jobs are rendered": {
@@ -67,6 +70,16 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			plan:  plan{err: reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: no")},
 			ready: metav1.ConditionFalse, reason: "EgressForbidden", kstatus: status.FailedStatus,
 		},
+		"a field that cannot be followed, and the API server refuses pods": {
+			plan:   plan{err: reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: no")},
+			counts: pool.Status{Queued: 9, Problem: pool.Problem{Reason: "PodForbidden", Message: "no such PriorityClass"}},
+			ready:  metav1.ConditionFalse, reason: "PodForbidden", kstatus: status.FailedStatus, message: "no such PriorityClass; spec.egress.allow[0]: no",
+		},
+		"a field that cannot be followed, and no node has room": {
+			plan:   plan{err: reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: no")},
+			counts: pool.Status{Starting: 2, Queued: 9, Problem: pool.Problem{Reason: "Unschedulable", Message: "no node has room"}},
+			ready:  metav1.ConditionFalse, reason: "EgressForbidden", kstatus: status.FailedStatus, message: "spec.egress.allow[0]: no; no node has room",
+		},
 		"more than status can hold": {
 			counts: pool.Status{Ready: math.MaxInt, Busy: -1, Problem: pool.Problem{Reason: "QuotaExceeded", Message: long}},
 			ready:  metav1.ConditionUnknown, reason: "QuotaExceeded", kstatus: status.InProgressStatus,
@@ -80,7 +93,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			own := &platenv1alpha1.RenderPool{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "default", Generation: 2}}
 			_ = setStatus(own, c.counts, c.plan, metav1.NewTime(time.Unix(1_800_000_000, 0)))
 			condition := meta.FindStatusCondition(own.Status.Conditions, platenv1alpha1.ReadyCondition)
-			if condition.Status != c.ready || condition.Reason != c.reason || condition.ObservedGeneration != 2 {
+			if condition.Status != c.ready || condition.Reason != c.reason || condition.ObservedGeneration != 2 || !strings.Contains(condition.Message, c.message) {
 				t.Errorf("Ready is %+v", condition)
 			}
 			if err := validator.Validate(t.Context(), own); err != nil {
@@ -112,6 +125,24 @@ func TestPoolSaysThatAFlagBoundsMinReady(t *testing.T) {
 		want += "; spec.minReady: 50 counts as 10, the manager's --max-pods-per-namespace; spec.max allows more"
 		if got := meta.FindStatusCondition(renderPool.Status.Conditions, platenv1alpha1.ReadyCondition); got == nil || got.Message != want {
 			t.Errorf("got %+v, want %q", got, want)
+		}
+	}
+}
+
+// A field that only keeps pages from some addresses hides none that keeps the namespace from having pods.
+func TestPoolNamesAllFieldsThatCannotBeFollowed(t *testing.T) {
+	renderPool := &platenv1alpha1.RenderPool{}
+	renderPool.Spec.Egress.Allow = []platenv1alpha1.CIDR{"10.0.0.0/8"}
+	renderPool.Spec.PodTemplate.Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("3Gi")}
+	renderPool.Spec.PodTemplate.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}
+	r := &Reconciler{PodConfig: func() podspec.Config { return podspec.Config{} }, SigningKeys: func() [][]byte { return [][]byte{[]byte("key")} }}
+	terminal := reconcile.AsTerminal(r.plan(renderPool).err)
+	if terminal == nil || terminal.Reason != platenv1alpha1.PodForbiddenReason {
+		t.Fatalf("got %+v", terminal)
+	}
+	for _, field := range []string{"spec.podTemplate: resources.requests.memory: 3Gi must be at most", "; spec.egress.allow[0]: 10.0.0.0/8 must lie within"} {
+		if !strings.Contains(terminal.Message, field) {
+			t.Errorf("got %q, want %q", terminal.Message, field)
 		}
 	}
 }

@@ -356,7 +356,7 @@ func (t *tryCommand) explain(err error, namespace string) error {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("namespace %s does not exist: create it (kubectl create namespace %s), or choose another with -n", namespace, namespace)
 	case apierrors.ReasonForError(err) == metav1.StatusReasonUnknown:
-		return fmt.Errorf("the cluster refuses render pods in namespace %s: %w; an admission policy or limit of the namespace must allow them", namespace, err)
+		return fmt.Errorf("the cluster refuses render pods in namespace %s: %w; an admission policy or limit of the namespace must allow them, or correct spec.podTemplate of the RenderPool default there, if there is one", namespace, err)
 	default:
 		return explain(err)
 	}

@@ -111,6 +111,10 @@ func TestTryKnowsWhenNoPodWillCome(t *testing.T) {
 			platenv1alpha1.PodForbiddenReason, `pods "x" is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi`,
 			"an admission policy or limit of the namespace",
 		},
+		"pod template": {
+			platenv1alpha1.PodForbiddenReason, `the API server refuses render pods: pods is forbidden: no PriorityClass with name nosuch was found`,
+			"or correct spec.podTemplate of the RenderPool default there, if there is one",
+		},
 		"webhook": {platenv1alpha1.PodForbiddenReason, `admission webhook "validate.kyverno.svc-fail" denied the request`, "an admission policy or limit of the namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
