@@ -38,7 +38,7 @@ func Name(name string, names []string) string {
 var pagePrefix = regexp.MustCompile(`^(\S{1,8}?)\s*([0-9]{1,9})\s*$`)
 
 // Key returns the key of a modification that a mistyped one means; empty if there is none, or if nothing is wrong. Keys are NAME, ID.STYLE,
-// and page1@ before either; names has the names and the ids, and pages is the number of pages.
+// OBJECT.FIELD, and page1@ before each; names has the names, the ids and the fields with their objects, and pages is the number of pages.
 func Key(key string, names []string, pages int) string {
 	prefix, rest := "", key
 	if before, after, ok := strings.Cut(key, "@"); ok {
@@ -50,7 +50,9 @@ func Key(key string, names []string, pages int) string {
 		}
 	}
 	id, style, ok := strings.Cut(rest, ".")
-	if !slices.Contains(names, id) {
+	if path := Name(rest, slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.Contains(name, ".") })); ok && path != "" {
+		id, ok = path, false
+	} else if !slices.Contains(names, id) {
 		id = Name(id, names)
 	}
 	switch {

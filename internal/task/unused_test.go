@@ -35,6 +35,11 @@ func TestUnusedKeys(t *testing.T) {
 	if diff := cmp.Diff(want, UnusedKeys([]string{"foo", "page1@foo", "page2@foo"}, 2, unknown)); diff != "" {
 		t.Errorf("keys with an unknown page (-want +got):\n%s", diff)
 	}
+	pages[1] = `<b data-param="order.total">x</b>`
+	want = []UnusedKey{{"order.totl", "did you mean order.total?"}, {"order.tax", ""}}
+	if diff := cmp.Diff(want, UnusedKeys([]string{"order.total", "order.totl", "order.tax"}, 2, html)); diff != "" {
+		t.Errorf("fields of an object (-want +got):\n%s", diff)
+	}
 	pages[1] = `<script>draw(platen.modifications)</script>`
 	if got := UnusedKeys([]string{"foo"}, 2, html); got != nil {
 		t.Errorf("with a script: %v", got)

@@ -336,6 +336,25 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 	}
 }
 
+// A warning says what is meant: a name, an element, or a field of an object.
+func TestModificationsThatAreMistyped(t *testing.T) {
+	picture := task("png", `<h1 id="title" data-param="headline">x</h1><b data-param="order.total">5</b>`)
+	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "order.totl": 7.0, "order.tax": 7.0}
+	_, warnings := run(t, start(t), picture)
+	got := map[string]string{}
+	for _, warning := range warnings {
+		_, hint, _ := strings.Cut(warning.Details, "; did you mean ")
+		got[warning.Title] = hint
+	}
+	want := map[string]string{
+		"Modification headlin is not used by the page": "headline?", "Modification titel.color names no element": "title.color?",
+		"Modification order.totl names no element": "order.total?", "Modification order.tax names no element": "",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 // A style of an element of a page that is not rendered cannot be set, but its name can be wrong.
 func TestStylesOfPagesThatAreNotRendered(t *testing.T) {
 	picture := task("png", `<h1>x</h1>`)

@@ -477,7 +477,7 @@
         const path = element.getAttribute(attribute).replace(/^!/, '');
         const [name] = path.split('.');
         known.add(name);
-        if (isPath(path)) meant.add(name);
+        if (isPath(path)) meant.add(name).add(path);
         there.add(path);
       }
     }
