@@ -231,6 +231,10 @@ func (f *outputFlags) mistakes(message string) (found mistakes) {
 	texts, more := task.Mistakes(message)
 	for _, text := range texts {
 		about, isValue := strings.CutPrefix(text, "spec.modifications.")
+		if all, ok := strings.CutPrefix(text, "spec.modifications: "); ok {
+			found.list = append(found.list, mistake{text: "the values: " + all})
+			continue
+		}
 		if !isValue {
 			words, ok := outputFields.words(text)
 			found.list = append(found.list, mistake{text: words, option: true, others: !ok})

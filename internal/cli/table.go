@@ -92,7 +92,9 @@ func (t *table) parse(data []byte) error {
 	if err := t.setColumns(header); err != nil {
 		return err
 	}
+	next, read := 1, int64(0) // the line after a row, and where it begins
 	for {
+		next, read = next+bytes.Count(data[read:reader.InputOffset()], []byte("\n")), reader.InputOffset()
 		cells, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			break
@@ -102,6 +104,9 @@ func (t *table) parse(data []byte) error {
 		}
 		line, _ := reader.FieldPos(0)
 		row := tableRow{len(t.rows) + 1, line, cells}
+		if line > next && len(header) == 1 { // the reader takes an empty line for none, and spreadsheets write an empty cell so
+			row.line, cells = next, []string{""}
+		}
 		switch {
 		case row.number > maxRows:
 			return fmt.Errorf("it has more than %d rows, each of which is a job; split it", maxRows)

@@ -38,6 +38,10 @@ func TestReadTable(t *testing.T) {
 		"tabs":                 {file: "a\tb\n1\t2\n", err: "separate columns with commas"},
 		"a comma in a value":   {file: "a,b\n1,2\n1,000,2\n", err: "row 2 (line 3) has 3 cells, and the header has 2; put a value that has a comma into quotes"},
 		"a cell is missing":    {file: "a,b\n1\n", err: "row 1 (line 2) has 1 cell, and the header has 2"},
+		"a line of nothing":    {file: "a\nx\n\ny\n", err: "row 2 (line 3) has no values; delete it"},
+		"after the header":     {file: "a\r\n\r\nx\r\n", err: "row 1 (line 2) has no values; delete it"},
+		"lines at the end":     {file: "a\n\"x\n\"\ny\n\n\n", want: table{columns: []string{"a"}, rows: []tableRow{{1, 2, []string{"x\n"}}, {2, 4, []string{"y"}}}}},
+		"lines that are none":  {file: "a,b\n1,2\n\n3,4\n", want: table{columns: []string{"a", "b"}, rows: []tableRow{{1, 2, []string{"1", "2"}}, {2, 4, []string{"3", "4"}}}}},
 		"a row of nothing":     {file: "a,b\n1,2\n,\n", err: "row 2 (line 3) has no values; delete it"},
 		"a quote in a cell":    {file: "a,b\n1,5\" long\n", err: `line 2: a quote in a cell without quotes; write "" for a quote, in a cell within quotes`},
 		"quotes without end":   {file: "a,b\n1,\"x\n", err: "quotes that do not end"},
@@ -150,6 +154,7 @@ func TestTableSpecs(t *testing.T) {
 		"a bad cell and no required one": {file: "text,number\n,many\n", err: "because of 2 mistakes:\n  row 1 (line 2), column number: \"many\" must be a number"},
 		"and the required one":           {file: "text,number\n,many\n", err: "\n  row 1 (line 2), column text is required by the template"},
 		"a bad required cell":            {file: "date\nx\n", err: "because of 2 mistakes:"},
+		"a row that is too large":        {file: "text,number\nAda,1\n" + strings.Repeat("x", 1<<20) + ",2\n", err: "no job is created, because of 1 mistake:\n  row 2 (line 3), the values: 1048598 bytes must be at most 1048576"},
 		"an option":                      {file: "text\nAda\n", flags: []string{"--format", "bmp"}, err: "--format must be one of"},
 		"an option, a flag and a cell": {
 			file: "text,number\nAda,x\nGrace,2\n", flags: []string{"--scale", "11", "--set", "date"},
