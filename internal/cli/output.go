@@ -390,17 +390,17 @@ func newValueReader(template *platenv1alpha1.RenderTemplate) valueReader {
 func (r valueReader) read(key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
-	kind, from := values.Type(""), ""
+	kind, from, read := values.Type(""), "", values.ReadBound
 	for _, p := range r.known {
 		switch {
 		case p.Name != name:
 		case p.Declared:
-			kind, from = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", r.template, p.Type)
-		case p.Type == platenv1alpha1.ParameterList || values.Type(p.Type) == values.Object:
+			kind, from, read = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", r.template, p.Type), values.ReadText
+		default:
 			kind, from = values.Type(p.Type), fmt.Sprintf("a page of template '%s' shows it as %s", r.template, p.Type)
 		}
 	}
-	value, err := values.ReadText(kind, text)
+	value, err := read(kind, text)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, from)
 	}

@@ -81,7 +81,7 @@ func theTableTemplate() *platenv1alpha1.RenderTemplate {
 		template.Spec.Parameters = append(template.Spec.Parameters, platenv1alpha1.Parameter{Name: string(kind), Type: kind})
 	}
 	template.Spec.Parameters[0].Required = new(true)
-	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 10, Height: 10, HTML: "<p data-param=text>x</p><p data-param=other>"}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 10, Height: 10, HTML: "<p data-param=text>x</p><p data-param=other></p><p data-if=flag>"}}
 	return template
 }
 
@@ -137,10 +137,11 @@ func TestTableSpecs(t *testing.T) {
 		want []string
 		err  string
 	}{
-		"rows":                 {file: "text,number\nAda,1\nGrace,2\n", want: []string{`{"number":1,"text":"Ada"}`, `{"number":2,"text":"Grace"}`}},
-		"a cell without value": {file: "text,number\nAda,\n", want: []string{`{"text":"Ada"}`}},
-		"a value for all":      {file: "text\nAda\nGrace\n", flags: []string{"--set", "number=3"}, want: []string{`{"number":3,"text":"Ada"}`, `{"number":3,"text":"Grace"}`}},
-		"given twice":          {file: "text\nAda\n", flags: []string{"--set", "text=x"}, err: "--csv -: a flag gives text already, which is a column; give it once"},
+		"rows":                  {file: "text,number\nAda,1\nGrace,2\n", want: []string{`{"number":1,"text":"Ada"}`, `{"number":2,"text":"Grace"}`}},
+		"a cell without value":  {file: "text,number\nAda,\n", want: []string{`{"text":"Ada"}`}},
+		"a value for all":       {file: "text\nAda\nGrace\n", flags: []string{"--set", "number=3"}, want: []string{`{"number":3,"text":"Ada"}`, `{"number":3,"text":"Grace"}`}},
+		"words of spreadsheets": {file: "text,flag,other\nAda,FALSE,FALSE\nGrace,TRUE,no\n", want: []string{`{"flag":false,"other":"FALSE","text":"Ada"}`, `{"flag":true,"other":"no","text":"Grace"}`}},
+		"given twice":           {file: "text\nAda\n", flags: []string{"--set", "text=x"}, err: "--csv -: a flag gives text already, which is a column; give it once"},
 		"a bad cell": {
 			file: "text,date\nAda,2026-11-26\nGrace,26.11.2026\n",
 			err:  "--csv -: no job is created, because of 1 mistake:\n  row 2 (line 3), column date: \"26.11.2026\" must be a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z (the parameter of template 'card' is of type date)",

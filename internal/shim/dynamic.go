@@ -292,19 +292,19 @@ func declared(template *platenv1alpha1.RenderTemplate, key string) values.Type {
 // readValue reads a modification of a query as --set does. A text of a declared parameter stays as it is, unless it is a list: whoever renders
 // reads it. So does what does not fit, until it is refused.
 func readValue(template *platenv1alpha1.RenderTemplate, key, text string) any {
-	kind := declared(template, key)
+	kind, read := declared(template, key), values.ReadText
 	switch {
 	case kind != "" && kind != values.List:
 		return text
-	case kind == "" && strings.ContainsAny(text, "[{\n"): // a list or an object, if a page shows it as one
+	case kind == "" && (strings.ContainsAny(text, "[{\n") || strings.EqualFold(text, "true") || strings.EqualFold(text, "false")): // it depends on the pages
 		name := pageKey.ReplaceAllString(key, "")
 		for _, p := range bindings.Cached(template) {
-			if bound := values.Type(p.Type); p.Name == name && (bound == values.List || bound == values.Object) {
-				kind = bound
+			if p.Name == name {
+				kind, read = values.Type(p.Type), values.ReadBound
 			}
 		}
 	}
-	value, err := values.ReadText(kind, text)
+	value, err := read(kind, text)
 	if err != nil {
 		return text
 	}

@@ -567,6 +567,8 @@ func TestValuesOfDynamicURLs(t *testing.T) {
 		`{"flag":null,"headline":"Hello","n":"12"}`:                           {`{"flag":null,"headline":"Hello","n":12}`, ""},
 		// A text that the URL cannot hold apart from a value.
 		`{"flag":"false"}`: {`{"flag":false}`, `Modification flag: the URL says false, not "false"`},
+		`{"flag":"FALSE"}`: {`{"flag":false}`, `Modification flag: the URL says false, not "FALSE"`}, // pages only ask whether it is true
+		`{"n":"FALSE"}`:    {`{"n":"FALSE"}`, ""},
 		`{"rows":"[]"}`:    {`{"rows":[]}`, `Modification rows: the URL says [], not "[]"`},
 		`{"flag":"null"}`:  {`{"flag":null}`, `Modification flag: the URL says null, not "null"`},
 		`{"flag":[]}`:      {`{"flag":"[]"}`, `Modification flag: the URL says "[]", not []`},

@@ -139,6 +139,19 @@ func ReadText(t Type, text string) (any, error) {
 	return value, refuse(text, err)
 }
 
+// ReadBound returns the value for a value that was given as text under a key that nobody has declared, as pages show it: of the type bound. A list and
+// an object cannot be anything else. What pages only ask for with data-if may be any value, but true and false may have capital letters: spreadsheets
+// write them so, and every text is true.
+func ReadBound(bound Type, text string) (any, error) {
+	if bound == List || bound == Object {
+		return ReadText(bound, text)
+	}
+	if word := strings.ToLower(strings.TrimSpace(text)); bound == Boolean && (word == "true" || word == "false") {
+		text = word
+	}
+	return ReadText("", text)
+}
+
 // refusal is what a value must be instead.
 type refusal string
 

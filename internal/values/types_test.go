@@ -14,6 +14,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func TestReadBound(t *testing.T) {
+	for text, want := range map[string]map[Type]any{
+		"FALSE":   {Boolean: false, Text: "FALSE", "": "FALSE"},
+		"True":    {Boolean: true, Text: "True", "": "True"},
+		"false":   {Boolean: false, Text: false, "": false},
+		"hello":   {Boolean: "hello", Text: "hello", "": "hello"},
+		"no":      {Boolean: "no"}, // a page asks whether there is a text, or whether something is true
+		"1.10":    {Boolean: "1.10", Text: "1.10"},
+		"3":       {Boolean: 3.0, Text: 3.0},
+		`["a"]`:   {List: []any{"a"}, Text: `["a"]`},
+		`{"a":1}`: {Object: map[string]any{"a": 1.0}, Text: `{"a":1}`},
+	} {
+		for kind, want := range want {
+			if got, err := ReadBound(kind, text); err != nil || !cmp.Equal(got, want) {
+				t.Errorf("%s as %q: %#v, %v, want %#v", text, kind, got, err, want)
+			}
+		}
+	}
+	if _, err := ReadBound(Object, "5"); err == nil {
+		t.Error("a text is an object")
+	}
+}
+
 func TestReadText(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind Type
