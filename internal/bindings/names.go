@@ -60,11 +60,12 @@ var canvas = []string{"canvasBackgroundColor", "canvasBackgroundImage"}
 // OfEveryPage tells whether every page takes a modification, whatever its HTML. key has no page's number.
 func OfEveryPage(key string) bool { return slices.Contains(canvas, key) }
 
-// Known returns the names of values and elements and whole paths, in no order, and the keys that every page takes. It leaves out what is no name, such as
-// that of data-if="! sold": nobody means it.
+// Known returns the names of values and elements, the whole paths, and the keys that every page takes. It leaves out what is no name, such as that of
+// data-if="! sold": nobody means it.
 func (n Names) Known() []string {
 	known := slices.Concat(slices.Collect(maps.Keys(n.values)), slices.Collect(maps.Keys(n.paths)), slices.Collect(maps.Keys(n.elements)), canvas)
-	return slices.DeleteFunc(known, func(name string) bool { return !IsPath(name) })
+	slices.Sort(known)
+	return slices.DeleteFunc(slices.Compact(known), func(name string) bool { return !IsPath(name) })
 }
 
 // Styles tells whether a modification is a style of an element of the page. key has no page's number.
