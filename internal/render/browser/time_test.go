@@ -535,6 +535,40 @@ func TestVideosStandAtTheirFirstPictures(t *testing.T) {
 	}
 }
 
+// A video is where a script has moved it last. A script that takes pictures of it one after the other is waited for, and one that moves it with each frame is
+// not waited for at each place.
+func TestAScriptMovesAVideo(t *testing.T) {
+	b := start(t)
+	for name, script := range map[string]string{
+		"once":            `v.onloadeddata = () => { v.currentTime = 0.25 }; v.onseeked = draw`,
+		"later":           `setTimeout(() => { v.currentTime = 0.25 }, 2000); v.onseeked = draw`,
+		"place by place":  `const places = [0.05, 0.45, 0.05, 0.25]; const next = () => { v.currentTime = places.shift() }; v.onloadeddata = next; v.onseeked = () => { draw(); if (places.length > 0) next() }`,
+		"with each frame": `const move = (time) => { v.currentTime = time < 2000 ? time / 1000 % 0.6 : 0.25; requestAnimationFrame(move) }; v.onloadeddata = () => requestAnimationFrame(move); v.onseeked = draw`,
+		"out of the page": `const v = document.getElementById('v'); v.remove(); document.body.append(Object.assign(document.createElement('div'), { style: 'display:inline-block;width:100px;height:100px;background:lime' })); v.onloadeddata = () => { v.currentTime = 0.25 }; v.onseeked = draw`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			html := `<!doctype html><body style="margin:0;font-size:0"><canvas id=c width=100 height=100></canvas><video id=v width=100 height=100 style="object-fit:fill" muted src="` + video(t) +
+				`"></video><script>const draw = () => c.getContext('2d').drawImage(v, 0, 0, 100, 100); ` + script + `</script>`
+			for range 3 {
+				outputs, warnings := run(t, b, task("png", html))
+				img, _ := decode(t, outputs[0].Data)
+				if got := width(img, 50, color.RGBA{0, 255, 0, 255}); got != 200 || len(warnings) != 0 {
+					t.Errorf("%d of 200 pixels are of the last place: the canvas is %v, the video %v; warnings %v", got, img.At(50, 50), img.At(150, 50), warnings)
+				}
+			}
+		})
+	}
+}
+
+// A script that never leaves a video in its place is told of.
+func TestAVideoIsMovedForEver(t *testing.T) {
+	b := start(t)
+	_, warnings := run(t, b, task("png", `<!doctype html><video id=v muted src="`+video(t)+`"></video><script>v.onloadeddata = v.onseeked = () => { v.currentTime = (v.currentTime + 0.1) % 0.6 }</script>`))
+	if want := []string{"A video was still on its way when the page was painted"}; !slices.Equal(titlesOf(warnings), want) {
+		t.Errorf("warnings %v, want %v", warnings, want)
+	}
+}
+
 // A canvas has the picture of a video as soon as the video tells that it has one.
 func TestACanvasDrawsAVideo(t *testing.T) {
 	b := start(t)
@@ -568,6 +602,33 @@ func TestACanvasDrawsAVideo(t *testing.T) {
 					t.Errorf("the canvas is %v; warnings %v", img.At(100, 50), warnings)
 				}
 			})
+		}
+	}
+}
+
+// A video that a loaded page adds is waited for until it has a picture. The browser tells before that it has read the file, and a large picture takes a while.
+func TestALargeVideoIsWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large.webm")
+	output(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=red:s=4096x4096:d=0.04:r=25,format=yuv420p", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	html := `<!doctype html><body style="margin:0"><canvas id=c width=200 height=100></canvas><script>onload = () => { const v = document.createElement('video');
+		v.onloadeddata = () => c.getContext('2d').drawImage(v, 0, 0, 200, 100); v.src = "data:video/webm;base64,` + base64.StdEncoding.EncodeToString(data) + `"; v.dispatchEvent(new Event('suspend')) }</script>`
+	b := start(t)
+	for _, format := range []string{"png", "mp4"} {
+		document := task(format, html)
+		document.Video = render.VideoOptions{FPS: 10, Seconds: 0.2}
+		outputs, warnings := run(t, b, document)
+		var img image.Image
+		if document.Filmed() {
+			img = frames(t, outputs[0].Data)[0]
+		} else {
+			img, _ = decode(t, outputs[0].Data)
+		}
+		if !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) || len(warnings) != 0 {
+			t.Errorf("%s: the canvas is %v; warnings %v", format, img.At(100, 50), warnings)
 		}
 	}
 }

@@ -210,6 +210,40 @@
     ...[window.CacheStorage, window.Cache].flatMap((kind) => Object.getOwnPropertyNames(kind?.prototype ?? {}).filter((name) => name !== 'constructor').map((name) => [kind.prototype, name])),
   ];
   for (const [object, name] of promises) wrap(object, name, name);
+  // The browser tells of a video's first picture a moment before scripts get it, which another thread has then. Until it comes, a canvas would draw nothing.
+  const { VideoFrame: RealVideoFrame } = window;
+  const picturePatience = 1000; // milliseconds
+  const awaitPicture = (video) => {
+    if (!(video instanceof HTMLVideoElement) || video.readyState < video.HAVE_CURRENT_DATA || !(video.videoWidth > 0)) return;
+    for (const began = clock(); clock() - began < picturePatience;) {
+      try {
+        new RealVideoFrame(video).close();
+        return;
+      } catch (error) {
+        if (error.name !== 'InvalidStateError') return; // it is of another origin, so there is no way to know
+      }
+    }
+  };
+  if (RealVideoFrame !== undefined) {
+    const contexts = [window.CanvasRenderingContext2D, window.OffscreenCanvasRenderingContext2D].map((kind) => [kind?.prototype, ['drawImage', 'createPattern']]);
+    const gl = [window.WebGLRenderingContext, window.WebGL2RenderingContext].map((kind) => [kind?.prototype, ['texImage2D', 'texSubImage2D', 'texImage3D', 'texSubImage3D']]);
+    for (const [object, names] of [[window, ['createImageBitmap']], ...contexts, ...gl]) {
+      for (const name of names) {
+        const real = object?.[name];
+        if (real === undefined) continue;
+        object[name] = { [name](...args) {
+          awaitPicture(args.find((argument) => argument instanceof HTMLVideoElement));
+          return real.apply(this, args);
+        } }[name];
+      }
+    }
+    window.VideoFrame = new Proxy(RealVideoFrame, {
+      construct(target, args, self) {
+        awaitPicture(args[0]);
+        return Reflect.construct(target, args, self);
+      },
+    });
+  }
   // So does what another process knows. The interfaces are made when a page asks for them.
   const aside = {
     gpu: ['requestAdapter'], locks: ['request', 'query'], mediaDevices: ['enumerateDevices'], permissions: ['query'], storage: ['estimate', 'persisted', 'getDirectory'],
@@ -387,13 +421,24 @@
     if (element instanceof HTMLVideoElement && element.preload !== 'none') element.preload = 'auto';
   };
   const awaited = new WeakMap(); // element → ends the wait for what it loads
+  const decodePatience = 2000; // milliseconds
+  const suspended = (element, end) => {
+    end();
+    if (element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    const decoded = begin(untold, decodePatience);
+    awaited.set(element, decoded);
+    for (const name of ['loadeddata', 'error']) element.addEventListener(name, decoded, { once: true });
+  };
   const expect = (element) => {
     load(element);
     awaited.get(element)?.();
     if (!loads(element)) return;
     const end = begin(element.src || element.href?.baseVal || element.href || element.data || (element.localName === 'iframe' ? 'srcdoc' : element.localName));
     awaited.set(element, end);
-    for (const name of element instanceof HTMLMediaElement ? ['loadeddata', 'suspend', 'error'] : ['load', 'error']) element.addEventListener(name, end, { once: true });
+    const media = element instanceof HTMLMediaElement;
+    for (const name of media ? ['loadeddata', 'error'] : ['load', 'error']) element.addEventListener(name, end, { once: true });
+    // The browser may have read a file long before it has decoded the first picture, or may read no further.
+    if (media) element.addEventListener('suspend', () => suspended(element, end), { once: true });
   };
   const observer = new MutationObserver((records) => {
     if (document.readyState !== 'complete') {
@@ -401,7 +446,7 @@
       for (const { addedNodes } of records) {
         for (const node of addedNodes) {
           if (node.localName === 'link' && node.relList.contains('preload')) ends(node, ['load', 'error'], node.href);
-          if (node instanceof Element) for (const element of [node, ...node.getElementsByTagName('video')]) load(element);
+          if (node instanceof Element) for (const element of [node, ...node.getElementsByTagName('video')]) if (element instanceof HTMLVideoElement) expect(element);
         }
       }
       return;
@@ -465,8 +510,47 @@
     set(value) {
       position.set.call(this, value);
       moved.set(this, Number(value));
+      if (this instanceof HTMLVideoElement && isSeeking.call(this) && !window[Symbol.for('platen.film')]) depart(this);
     },
   });
+  // A picture shows a video where a script has moved it last. arrive waits until each is there, so long in all, and resolves to those that have been moved: what the
+  // page does then may move them on.
+  const { get: isSeeking } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'seeking');
+  let arrivalPatience = 2000; // milliseconds
+  const underWay = new Map(); // video → whether the page has been told that it is there
+  let tellArrival = () => {};
+  const depart = (video) => {
+    const told = () => {
+      if (underWay.has(video)) underWay.set(video, !isSeeking.call(video));
+      tellArrival();
+    };
+    if (!underWay.has(video)) for (const name of ['seeked', 'emptied', 'error']) video.addEventListener(name, told);
+    underWay.set(video, false);
+  };
+  const arrive = async () => {
+    const began = clock();
+    const arrived = [];
+    for (;;) {
+      for (const [video, there] of underWay) {
+        if (!there) continue;
+        underWay.delete(video);
+        arrived.push(video);
+      }
+      const left = began + arrivalPatience - clock();
+      if (underWay.size === 0 || !(left > 0)) break;
+      let timer;
+      await new Promise((resolve) => {
+        tellArrival = resolve;
+        timer = realSetTimeout(resolve, left);
+      });
+      realClearTimeout(timer);
+      await new Promise((resolve) => realSetTimeout(resolve)); // the page may move it on
+    }
+    if (underWay.size > 0) warn('A video was still on its way when the page was painted', 'a script moves it again and again, or its file is slow; two renders may show it at different places');
+    underWay.clear();
+    arrivalPatience -= clock() - began;
+    return arrived;
+  };
   const beginning = (element) => {
     const { currentSrc: url } = element;
     const [, time = ''] = url.slice(url.lastIndexOf('#')).match(/^#(?:.*&)?t=(?:npt:)?([\d.:]+)/) ?? [];
@@ -563,5 +647,5 @@
     realClearTimeout(timer);
     return came;
   };
-  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ imported, answer, lettered, live, quiet, decode, setSource, whole, warn, hurry, renew, beginning, seek: position.set, forget: () => observer.takeRecords() }) });
+  Object.defineProperty(window, Symbol.for('platen.requests'), { value: Object.freeze({ imported, answer, lettered, live, quiet, decode, setSource, whole, warn, hurry, renew, beginning, arrive, seek: position.set, forget: () => observer.takeRecords() }) });
 })();

@@ -259,7 +259,7 @@
   // A video that plays stands at its first picture, for scripts that draw it too: the one at which its address or the page has it begin.
   const presentation = 2000; // milliseconds, for a video that the browser tells nothing of
   const { requestVideoFrameCallback: requestVideoFrame } = HTMLVideoElement.prototype;
-  const { beginning, seek, renew } = window[Symbol.for('platen.requests')];
+  const { arrive: arriveVideos, beginning, seek, renew } = window[Symbol.for('platen.requests')];
   const apart = new Set(); // those that a script plays, and may not have put into the page
   const { play } = HTMLMediaElement.prototype;
   const stopped = new WeakSet();
@@ -283,16 +283,43 @@
       if (!begun) for (const name of ['play', 'playing']) video.dispatchEvent(new Event(name)); // as it would have told in a moment
       held.push(video);
     }
-    for (let n = 0; held.length > 0 && n < acknowledged; n++) await new Promise((resolve) => real.requestAnimationFrame(resolve));
-    for (const video of held) {
-      const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+    await show(held, beginning, false);
+  };
+  // show makes the compositor take the pictures of videos at their places. quietly says that the page does not hear of it.
+  const shown = new Map(); // video on its way that the page does not hear of → what waits for it
+  for (const name of ['seeking', 'seeked', 'timeupdate']) {
+    addEventListener(name, (event) => {
+      if (!event.isTrusted || !shown.has(event.target)) return;
+      event.stopImmediatePropagation();
+      if (name === 'seeked') shown.get(event.target)();
+    }, true);
+  }
+  const show = async (videos, placeOf, quietly) => {
+    for (let n = 0; videos.length > 0 && n < acknowledged; n++) await new Promise((resolve) => real.requestAnimationFrame(resolve));
+    for (const video of videos) {
+      const seeked = new Promise((resolve) => {
+        if (quietly) shown.set(video, resolve);
+        video.addEventListener('seeked', resolve, { once: true }); // the window hears nothing of a shadow root's
+      });
       // The compositor has the picture a moment after the event.
-      const presented = Promise.race([new Promise((resolve) => requestVideoFrame.call(video, resolve)), new Promise((resolve) => real.setTimeout(resolve, presentation))]);
-      seek.call(video, beginning(video));
+      const late = new Promise((resolve) => real.setTimeout(() => resolve(true), presentation));
+      const presented = Promise.race([new Promise((resolve) => requestVideoFrame.call(video, resolve)), late]);
+      seek.call(video, placeOf(video));
       await seeked;
-      while (video.seeking) await new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true })); // the page may seek, too
+      shown.delete(video);
+      // The page may move it, too.
+      for (let left = video.seeking; left && video.seeking;) left = await Promise.race([new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true })), late]) !== true;
       await presented;
     }
+  };
+  // The compositor drops a picture that comes before it has taken the one before, and the browser does not look for a place at which it is: so it goes a step away and back.
+  const step = 1e-6; // seconds
+  const holdMoved = async () => {
+    const moved = await arriveVideos();
+    const places = new Map(moved.filter((video) => video.isConnected && video.paused && video.error === null).map((video) => [video, video.currentTime]));
+    await show([...places.keys()], (video) => places.get(video) + (places.get(video) < video.duration ? step : -step), true);
+    await show([...places.keys()], (video) => places.get(video), true);
+    return moved.length > 0;
   };
   let over; // the end of the real time
   const forwardOwn = async () => {
@@ -488,6 +515,7 @@
       while (settleClocks(root)) ended = true;
     }
     await holdVideos();
+    if (await holdMoved()) ended = true;
     for (const element of roots(document).flatMap((root) => [...root.querySelectorAll('video, audio')])) renew(element);
     return await inner('settle') || ended;
   };
