@@ -204,7 +204,7 @@ func mayBeTransparent(format string) bool {
 
 // pageSize returns the size of the pages.
 func pageSize(r ResponseOptions) platenv1alpha1.PageSize {
-	if r.Size == "" && r.Width != 0 {
+	if r.Size == "" && r.Width != 0 && r.Height != 0 { // of one without the other, the request says what is wrong
 		return platenv1alpha1.PageSize(fmt.Sprintf("%dx%d", r.Width, r.Height))
 	}
 	return platenv1alpha1.PageSize(plainSize(string(r.Size)))

@@ -945,6 +945,18 @@ func mistakesOf(r Request) error {
 	return wrong.err()
 }
 
+// The mistake of a width without a height is one, and of the field that the request has.
+func TestHalfASizeIsNone(t *testing.T) {
+	for _, half := range []ResponseOptions{{Width: 100}, {Height: 100}} {
+		if got := pageSize(half); got != "" {
+			t.Errorf("%dx%d: the size is %s", half.Width, half.Height, got)
+		}
+	}
+	if got := pageSize(ResponseOptions{Width: 100, Height: 50}); got != "100x50" {
+		t.Errorf("the size is %s", got)
+	}
+}
+
 func TestSpec(t *testing.T) {
 	s := spec(mustParse(t, `{"templateId":25,"modifications":{"headline":"Hi"},"response":{"format":"pdf","fileName":"f","scale":0.5,"quality":80,"includePages":[1,3]},
 		"connections":[{"type":"storage","provider":"dropbox","folder":"/Marketing"}]}`), "banner")

@@ -126,6 +126,7 @@ func start(flags ...string) *process {
 		}
 		return resp.StatusCode, resp.Body.Close()
 	}).WithTimeout(timeout).WithPolling(20 * time.Millisecond).Should(Equal(http.StatusOK))
+	readDocument("http://" + address)
 	return &process{session, "http://" + address}
 }
 
@@ -255,11 +256,12 @@ func (a answer) json() (object map[string]any) {
 	return object
 }
 
-// call sends a request. header has names and values in turn.
+// call sends a request. header has names and values in turn. The answer is as the API's document describes it.
 func call(ctx context.Context, method, url, token, body string, header ...string) answer {
 	GinkgoHelper()
 	a, err := try(ctx, method, url, token, body, header...)
 	Expect(err).NotTo(HaveOccurred())
+	expectDescribed(method, url, a)
 	return a
 }
 
