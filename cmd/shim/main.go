@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +60,21 @@ const (
 	maxConnections = 12288
 	// maxIdle bounds the idle connections to the content server. Go keeps two, so that under load most files would need a new one.
 	maxIdle = 64
+	// memoryBeside is what a container of 512 MiB has besides the memory that Go counts, such as the kernel's buffers of its connections. It does not grow
+	// with the container.
+	memoryBeside = 312 << 20
 )
+
+// memoryLimit returns the memory of the process from which Go collects garbage sooner, for a container with a limit of so many bytes. Go would let as much
+// garbage gather as there are objects, and 10,000 waiting requests would be too many for the container. It returns 0, for no such limit, if the container's
+// is unknown, or if GOMEMLIMIT is set: own is its value.
+func memoryLimit(container, own string) int64 {
+	limit, err := strconv.ParseInt(container, 10, 64)
+	if err != nil || limit <= 0 || own != "" {
+		return 0
+	}
+	return max(limit-memoryBeside, limit/3)
+}
 
 // options are the shim's flags.
 type options struct {
@@ -104,6 +120,9 @@ func main() {
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&zapOptions)))
+	if limit := memoryLimit(os.Getenv("MEMORY_LIMIT"), os.Getenv("GOMEMLIMIT")); limit > 0 {
+		debug.SetMemoryLimit(limit)
+	}
 	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
 		ctrl.Log.Error(err, "Shim failed")
 		os.Exit(1)

@@ -24,3 +24,18 @@ func TestTimesArePositive(t *testing.T) {
 		}
 	}
 }
+
+// The shim has jobs in memory, as many as the cluster has: a container that gets more memory uses it, and collects garbage no sooner than it must.
+func TestMemoryFollowsTheContainersLimit(t *testing.T) {
+	for _, c := range []struct {
+		container, own string
+		want           int64
+	}{
+		{container: "536870912", want: 200 << 20}, {container: "4294967296", want: 3784 << 20}, {container: "134217728", want: 134217728 / 3},
+		{container: ""}, {container: "x"}, {container: "0"}, {container: "-1"}, {container: "536870912", own: "300MiB"}, {container: "536870912", own: "off"},
+	} {
+		if got := memoryLimit(c.container, c.own); got != c.want {
+			t.Errorf("%+v: got %d", c, got)
+		}
+	}
+}

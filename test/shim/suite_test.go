@@ -50,7 +50,7 @@ import (
 
 const (
 	namespace = "platen-system"
-	// memoryLimit is GOMEMLIMIT as in config/shim/deployment.yaml.
+	// memoryLimit is what the shim takes with the limit of the container in config/shim/deployment.yaml.
 	memoryLimit = "200MiB"
 	// timeout bounds every wait.
 	timeout = 30 * time.Second
