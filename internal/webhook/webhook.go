@@ -200,6 +200,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.save(ctx, configMap, rec); err != nil {
 		return waitForClaim(err)
 	}
+	// A stop lets the call end, and its record: the receiver would get it again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTime)
+	defer cancel()
 	err = r.call(ctx, hook, job, rec.Generation)
 	now := r.Clock.Now().UTC().Truncate(time.Second)
 	rec.Claimed = time.Time{}

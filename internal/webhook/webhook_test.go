@@ -169,6 +169,34 @@ func TestReceiversSayWhenToCallAgain(t *testing.T) {
 	}
 }
 
+// TestAStopLetsTheCallEnd stops the replica while its receiver answers: the receiver would get the same call again from the next one.
+func TestAStopLetsTheCallEnd(t *testing.T) {
+	called, answer := make(chan struct{}), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(called)
+		<-answer
+	}))
+	defer s.Close()
+	r, now, req := setup(t, s.URL, interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.UpdateOption) error {
+			return errors.Join(ctx.Err(), c.Update(ctx, o, options...))
+		},
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		<-called
+		stop()
+		close(answer)
+	}()
+	if _, err := r.Reconcile(ctx, req); err != nil {
+		t.Fatal(err)
+	}
+	want := &Delivery{Status: Delivered, Attempts: 1, DeliveredAt: new(now.Now().UTC())}
+	if diff := cmp.Diff(want, delivery(t, r, req)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // fails is a transport without a network.
 type fails struct{ error }
 
