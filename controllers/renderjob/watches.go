@@ -66,8 +66,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed *reconcile.Chang
 		Watches(&platenv1alpha1.RenderTemplate{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfTemplate)).
 		Watches(&platenv1alpha1.FontSet{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfFontSet)).
 		Watches(&platenv1alpha1.StorageConnection{}, handler.EnqueueRequestsFromMapFunc(r.jobsOfConnection), builder.WithPredicates(predicate.Funcs{
-			CreateFunc:  func(e event.CreateEvent) bool { return becameReady(&platenv1alpha1.StorageConnection{}, e.Object) },
-			UpdateFunc:  func(e event.UpdateEvent) bool { return becameReady(e.ObjectOld, e.ObjectNew) },
+			CreateFunc:  func(e event.CreateEvent) bool { return mayTakeUploads(&platenv1alpha1.StorageConnection{}, e.Object) },
+			UpdateFunc:  func(e event.UpdateEvent) bool { return mayTakeUploads(e.ObjectOld, e.ObjectNew) },
 			DeleteFunc:  func(event.DeleteEvent) bool { return false },
 			GenericFunc: func(event.GenericEvent) bool { return false },
 		})).
@@ -126,7 +126,7 @@ func (r *Reconciler) jobsOfFontSet(ctx context.Context, set client.Object) (requ
 	return requests
 }
 
-// jobsOfConnection names the jobs with a failed upload in the namespace of a connection that has become Ready.
+// jobsOfConnection names the jobs with a failed upload in the namespace of a connection that may take it now.
 func (r *Reconciler) jobsOfConnection(ctx context.Context, connection client.Object) (requests []ctrlreconcile.Request) {
 	jobs := &platenv1alpha1.RenderJobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(connection.GetNamespace()), client.MatchingFields{failedIndex: "true"}, client.UnsafeDisableDeepCopy)
@@ -149,9 +149,11 @@ func (r *Reconciler) uploadsOfConnection(_ context.Context, connection client.Ob
 	return requests
 }
 
-// becameReady reports whether a connection is Ready and has become so since the older version.
-func becameReady(before, after client.Object) bool {
+// mayTakeUploads reports whether a connection is Ready, and has become so since the older version or has another spec: one that is switched on again
+// goes on with the retries that its policy has ended.
+func mayTakeUploads(before, after client.Object) bool {
 	older, ok1 := before.(*platenv1alpha1.StorageConnection)
 	newer, ok2 := after.(*platenv1alpha1.StorageConnection)
-	return ok1 && ok2 && newer.Ready() && ptr.Deref(newer.Status.ReadyCount, 0) > ptr.Deref(older.Status.ReadyCount, 0)
+	return ok1 && ok2 && newer.Ready() &&
+		(ptr.Deref(newer.Status.ReadyCount, 0) > ptr.Deref(older.Status.ReadyCount, 0) || newer.Generation != older.Generation)
 }

@@ -150,6 +150,11 @@ func (w *world) checkFiles(job *platenv1alpha1.RenderJob) {
 		for _, p := range c.Pages {
 			path := fmt.Sprintf("/%s.%s%s", job.Namespace, c.Name, p.Path)
 			f := w.account.files[path]
+			for other := range w.account.files { // that of the connection's other accounts
+				if w.reconnects && strings.HasPrefix(other, fmt.Sprintf("/%s.%s.", job.Namespace, c.Name)) && strings.HasSuffix(other, p.Path) && (f == nil || w.account.files[other].sum == sums[p.Page]) {
+					f = w.account.files[other]
+				}
+			}
 			switch {
 			case p.Error != "":
 			case f == nil:

@@ -29,6 +29,7 @@
 //	renderjob: two managers replace each other's words requests are bounded
 //	renderjob: a deleted job stays in the pool         no pod stays
 //	renderjob: status has a negative number            no status is refused
+//	renderjob: a spec of a connection changes nothing  uploads are retried once the connection is Ready again
 //	renderjob: files are retained after the status     files outlive a job as its policy says (TestEveryWrite)
 //	renderjob: a kept outcome keeps the old policy     files outlive a job as its policy says (TestSeeds)
 //	sweep: a walk deletes nothing                      no file of a deleted job stays
@@ -245,6 +246,20 @@ func TestHandOversWhileTemplatesChange(t *testing.T) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			report(t, simulate(t, seed, workload{namespaces: 1, jobs: 8, pages: 12, connections: 1, maxPods: 2, within: 40 * time.Second, templates: true},
 				plan{faultsUntil: time.Minute, handOvers: 0.8, kill: 0.02}))
+		})
+	}
+}
+
+// TestConnectionsThatChange changes connections and their credentials at any moment of the uploads. The last seeds left failed uploads of a connection
+// that was switched off and on again while their retry was due.
+func TestConnectionsThatChange(t *testing.T) {
+	for _, seed := range []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 245, 315, 331, 599} {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			faults := plan{faultsUntil: time.Minute}
+			if seed%2 == 1 {
+				faults.kill, faults.retry, faults.loseUpload, faults.stalls, faults.handOvers = 0.005, 0.2, 0.1, 0.02, 0.1
+			}
+			report(t, simulate(t, seed, workload{namespaces: 1, jobs: 8, pages: 3, connections: 2, maxPods: 3, within: 30 * time.Second, verified: true, reconnects: true}, faults))
 		})
 	}
 }

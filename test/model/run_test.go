@@ -76,6 +76,8 @@ type workload struct {
 	templates, pools, cached, verified bool
 	// retained is true if the files of every other job outlive it, and edits change that.
 	retained bool
+	// reconnects is true if the connections of the namespaces change: their credentials, folders and policies, and whether they exist.
+	reconnects bool
 }
 
 // firstWhole is the first seed whose workload may have all of it: what the seeds before it do stays as it was.
@@ -111,7 +113,7 @@ func simulate(t *testing.T, seed uint64, load workload, p plan) (r result) {
 	synctest.Test(t, func(*testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		w := &world{seed: seed, plan: p, begin: time.Now(), scheme: scheme, seen: map[string]int{}, maxPods: load.maxPods, take: make(chan string, 1),
-			cached: load.cached, verified: load.verified, retained: load.retained}
+			cached: load.cached, verified: load.verified, retained: load.retained, reconnects: load.reconnects}
 		w.api = newAPIServer(w, v)
 		w.node = &node{w: w, ctx: ctx, pods: map[types.UID]*pod{}, ends: map[string][]end{}, renders: map[string]int{}, names: map[string]string{}}
 		w.bucket = &bucket{w: w, objects: map[string]object{}, manifests: map[string][]string{}}
@@ -229,6 +231,13 @@ func (w *world) use(ctx context.Context, load workload) {
 				BackoffLimit: new(ptr.Deref(load.backoffLimit, limit)),
 			},
 		}
+		if load.reconnects && i%2 == 0 {
+			for n := range load.connections {
+				job.Spec.Connections = append(job.Spec.Connections, platenv1alpha1.JobConnection{
+					Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: new(fmt.Sprintf("dropbox-%d", n)),
+				})
+			}
+		}
 		if load.retained && i%2 == 0 {
 			job.Spec.ContentPolicy = platenv1alpha1.ContentRetain
 		}
@@ -298,6 +307,11 @@ func (w *world) change(ctx context.Context, load workload) {
 		}
 		if load.pools {
 			changes.Go(func() { w.changePool(ctx, namespace) })
+		}
+		for i := 0; load.reconnects && i < load.connections; i++ {
+			changes.Go(func() {
+				w.changeConnection(ctx, types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("dropbox-%d", i)})
+			})
 		}
 	}
 }
@@ -388,6 +402,74 @@ func (w *world) changePool(ctx context.Context, namespace string) {
 					p.Spec = spec
 				}
 			}))
+		}
+	}
+}
+
+// changeConnection changes a connection and its Secret as users do. In the end, it works.
+func (w *world) changeConnection(ctx context.Context, key types.NamespacedName) {
+	var connection, secret client.Object
+	update := func(change func(*platenv1alpha1.StorageConnectionSpec)) {
+		w.must(w.api.update("StorageConnection", key, func(o client.Object) {
+			if c, ok := o.(*platenv1alpha1.StorageConnection); ok {
+				change(&c.Spec)
+			}
+		}))
+	}
+	again := func(o client.Object) {
+		o.SetResourceVersion("")
+		if c, ok := o.(*platenv1alpha1.StorageConnection); ok {
+			c.Status = platenv1alpha1.StorageConnectionStatus{}
+		}
+		w.must(w.api.create(o))
+	}
+	wait := func() bool { return sleep(ctx, w.between("change of "+key.String(), 0, 8*time.Second)) == nil }
+	for i := range 2 + w.random("changes of "+key.String()).IntN(6) {
+		if !wait() {
+			return
+		}
+		switch r := w.random("change of connection " + key.String()); r.IntN(5) {
+		case 0:
+			w.trace("%s: another account", key)
+			w.must(w.api.update("Secret", key, func(o client.Object) {
+				if s, ok := o.(*corev1.Secret); ok {
+					s.Data["appKey"] = fmt.Appendf(nil, "%s.%s.%d", key.Namespace, key.Name, i)
+				}
+			}))
+		case 1:
+			w.trace("%s: another folder", key)
+			update(func(s *platenv1alpha1.StorageConnectionSpec) {
+				s.DefaultFolder = platenv1alpha1.FolderPath(fmt.Sprintf("/Other/%d", i))
+			})
+		case 2:
+			w.trace("%s: disabled", key)
+			update(func(s *platenv1alpha1.StorageConnectionSpec) { s.UploadPolicy = platenv1alpha1.UploadDisabled })
+			stopped := !wait()
+			w.trace("%s: automatic", key)
+			update(func(s *platenv1alpha1.StorageConnectionSpec) { s.UploadPolicy = platenv1alpha1.UploadAutomatic })
+			if stopped {
+				return
+			}
+		case 3:
+			w.trace("%s: the Secret is deleted", key)
+			secret = w.api.get("Secret", key)
+			w.must(w.api.remove("Secret", key, ""))
+			stopped := !wait()
+			w.trace("%s: the Secret is there again", key)
+			again(secret)
+			if stopped {
+				return
+			}
+		default:
+			w.trace("%s: deleted", key)
+			connection = w.api.get("StorageConnection", key)
+			w.must(w.api.remove("StorageConnection", key, ""))
+			stopped := !wait()
+			w.trace("%s: there again", key)
+			again(connection)
+			if stopped {
+				return
+			}
 		}
 	}
 }
@@ -533,8 +615,11 @@ func (w *world) unfinished(load workload) (keys []types.NamespacedName) {
 
 // mustRetry reports whether a finished job has a failed upload that the manager must repeat.
 func (w *world) mustRetry(job *platenv1alpha1.RenderJob) bool {
-	return w.plan.revoked > 0 && w.plan.wipe == 0 && slices.ContainsFunc(job.Status.Connections, func(c platenv1alpha1.JobConnectionStatus) bool {
-		return c.Status == platenv1alpha1.UploadError && c.Reason == string(storage.ReasonTokenExpired)
+	return (w.plan.revoked > 0 || w.reconnects) && w.plan.wipe == 0 && slices.ContainsFunc(job.Status.Connections, func(c platenv1alpha1.JobConnectionStatus) bool {
+		reason := storage.Reason(c.Reason)
+		// Whoever switches a connection on again asks for the uploads, too.
+		ofConnection := w.reconnects && reason.Fault() != storage.FaultOfFile && reason != storage.ReasonDisabled
+		return c.Status == platenv1alpha1.UploadError && (reason == storage.ReasonTokenExpired || ofConnection)
 	})
 }
 

@@ -29,6 +29,8 @@ type world struct {
 	maxPods int
 	// cached is true if jobs get what others have rendered, and verified, if the controller of StorageConnections runs.
 	cached, verified, retained bool
+	// reconnects is true if connections change.
+	reconnects bool
 
 	scheme  *runtime.Scheme
 	api     *apiServer
