@@ -58,6 +58,8 @@ const (
 	ContainerStartFailedReason = "ContainerStartFailed"
 	// ContentStoreFullReason means that the content store, or the namespace's share of it, has no room; the job waits for room.
 	ContentStoreFullReason = "ContentStoreFull"
+	// ContentStoreUnavailableReason means that the content store cannot be reached, or takes or gives no files; the job waits until it does.
+	ContentStoreUnavailableReason = "ContentStoreUnavailable"
 	// SuspendedReason means that spec.suspend is true.
 	SuspendedReason = "Suspended"
 	// CanceledReason means that the job was canceled while it was suspended.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
@@ -320,6 +321,71 @@ func TestNoPodGetsATaskWithoutRoomForItsFiles(t *testing.T) {
 	if err := take(); err == nil {
 		t.Error("a pod got the task of a suspended job")
 	}
+}
+
+// TestJobsWaitWhileTheStoreDoesNotWork replaces the folder of the store with a file, and puts it back.
+func TestJobsWaitWhileTheStoreDoesNotWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, job, ref := rendered(t, interceptor.Funcs{})
+		template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "banner"}}
+		template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 1, Height: 1, HTML: "<p>"}}
+		job.Generation = 1 // no earlier spec has retained files
+		if err := errors.Join(r.Client.Create(t.Context(), template), r.Client.Update(t.Context(), job)); err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Join(t.TempDir(), "store")
+		store, err := content.Open(t.Context(), "file://"+folder, content.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Store = store
+		if err := errors.Join(os.Remove(folder), os.WriteFile(folder, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		put := func() error {
+			_, err := store.Put(t.Context(), ref, 1, file.File{ID: file.ID{Page: 1}, Format: "png"}, strings.NewReader("x"), 10)
+			return err
+		}
+		reconciled := func() (ctrl.Result, error) {
+			return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)})
+		}
+		take := func() *reconcile.WaitingError {
+			_, _, err := r.Task(t.Context(), client.ObjectKeyFromObject(job), job.UID, task.Revision(job))
+			return reconcile.AsWaiting(err)
+		}
+		if err := put(); err == nil || errors.Is(err, content.ErrUnavailable) {
+			t.Errorf("the first write: %v", err)
+		}
+		if _, err := reconciled(); err == nil {
+			t.Error("the first read has not failed")
+		}
+		if waiting := take(); waiting != nil {
+			t.Errorf("after a moment, no pod gets a task: %v", waiting)
+		}
+		time.Sleep(10 * time.Second)
+		if err := put(); !errors.Is(err, content.ErrUnavailable) {
+			t.Errorf("a later write: %v", err)
+		}
+		if waiting := take(); waiting == nil || waiting.Reason != platenv1alpha1.ContentStoreUnavailableReason {
+			t.Errorf("a task: %v", waiting)
+		}
+		result, err := reconciled()
+		if err == nil {
+			err = r.Client.Get(t.Context(), client.ObjectKeyFromObject(job), job)
+		}
+		ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+		if err != nil || ready == nil || ready.Reason != platenv1alpha1.ContentStoreUnavailableReason || result.RequeueAfter == 0 {
+			t.Fatalf("a job says %+v, %v, and looks again in %s", ready, err, result.RequeueAfter)
+		}
+		expectValid(t, job, status.InProgressStatus)
+
+		if err := errors.Join(os.Remove(folder), put()); err != nil {
+			t.Fatal(err)
+		}
+		if waiting := take(); waiting != nil {
+			t.Errorf("a task of a store that works again: %v", waiting)
+		}
+	})
 }
 
 func TestTimesOfAnUpload(t *testing.T) {

@@ -37,7 +37,7 @@ import (
 const (
 	// sourceRetry is how often to look for a missing ConfigMap; ConfigMaps are not watched.
 	sourceRetry = 30 * time.Second
-	// roomRetry is how often to look whether the content store has room for a mark.
+	// roomRetry is how often to look whether the content store has room for a mark, or works again.
 	roomRetry = 10 * time.Second
 	// progressDelay is how long a render or an upload takes before an intermediate status is written.
 	progressDelay = time.Second
@@ -132,6 +132,9 @@ func (r *Reconciler) recall(ctx context.Context, s *scope) error {
 		return r.renderAgain(s, max(s.state.Attempts, manifest.Attempts, 1))
 	case err == nil:
 		s.manifest = &manifest
+	case errors.Is(err, content.ErrUnavailable):
+		ctrl.LoggerFrom(ctx).Error(err, "Failed to read the content store")
+		return reconcile.Waiting(platenv1alpha1.ContentStoreUnavailableReason, roomRetry, "the content store does not answer; the job goes on when it does")
 	case !errors.Is(err, content.ErrNotFound):
 		return fmt.Errorf("reading the content store: %w", err)
 	case s.state.Phase == pool.Rendered:
@@ -277,6 +280,8 @@ func (r *Reconciler) Task(ctx context.Context, key types.NamespacedName, uid typ
 	case errors.Is(err, content.ErrQuota):
 		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0,
 			"the files of namespace '%s' fill its share of the content store; delete jobs, or give them spec.ttlSecondsAfterFinished", key.Namespace)
+	case errors.Is(err, content.ErrUnavailable):
+		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.ContentStoreUnavailableReason, 0, "the content store takes no files; the job is rendered when it does again")
 	case err != nil:
 		return render.Task{}, nil, reconcile.Waiting(platenv1alpha1.ContentStoreFullReason, 0, "the content store is full; the job goes on when it has room")
 	}

@@ -40,6 +40,8 @@ var (
 	ErrTooLarge = errors.New("larger than allowed")
 	// ErrFull means that the store has no room left.
 	ErrFull = errors.New("the content store is full")
+	// ErrUnavailable means that the store has answered with errors for a while, such as a bucket that cannot be reached or a disk that takes no writes.
+	ErrUnavailable = errors.New("the content store does not work")
 	// ErrQuota means that the files of a namespace have as many bytes as Options.QuotaPerNamespace allows.
 	ErrQuota = errors.New("the namespace has used up its quota of the content store")
 )
@@ -67,6 +69,8 @@ type Store struct {
 	// folder of a file:// bucket, if the store may look into it itself.
 	folder string
 	usage  usage
+	// writing and reading have the outages of writes and of reads: a disk may give files and take none.
+	writing, reading outage
 }
 
 // Open opens a bucket by its URL: file:///folder (created if missing), mem://, or the URL of a driver that the program imports.
@@ -109,7 +113,7 @@ func newStore(bucket *blob.Bucket, options Options) *Store {
 func (s *Store) Close() error { return s.bucket.Close() }
 
 // Put stores the bytes of a file that an attempt at the render has made, and returns the file with its size and hashes. The error is
-// ErrTooLarge if r has more than maxBytes, ErrQuota or ErrFull if there is no room. If Put fails, an earlier file with the same key stays
+// ErrTooLarge if r has more than maxBytes, ErrQuota or ErrFull if there is no room, ErrUnavailable if no write has succeeded for a while. If Put fails, an earlier file with the same key stays
 // as it was.
 func (s *Store) Put(ctx context.Context, ref Ref, attempt int, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
 	hashes := newHashes()
@@ -144,10 +148,11 @@ var copyBuffers = sync.Pool{New: func() any { return new(make([]byte, 32<<10)) }
 const partBytes, parallelParts = 5 << 20, 2
 
 // maxPruned is how often a write begins again because its folder was removed while it was empty.
-const maxPruned = 5
+const maxPruned = 100
 
 // put stores an object whole or not at all.
 func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64, options blob.WriterOptions) error {
+	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options.DisableContentTypeDetection = true
@@ -155,13 +160,26 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, maxBytes int64
 	from := &source{r: r, left: maxBytes, cancel: cancel}
 	// Not with a Writer: that of gocloud.dev/blob/azureblob v0.47 panics in Close if the service refuses the object.
 	err := s.bucket.Upload(ctx, key, from, &options)
-	for tries := 0; errors.Is(err, fs.ErrNotExist) && !from.begun && tries < maxPruned; tries++ { // prune has removed the new folder
+	// prune has removed the new folder, or removed it while os.MkdirAll looked for what made its Mkdir fail.
+	for tries := 0; (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist)) && !from.begun && tries < maxPruned; tries++ {
 		err = s.bucket.Upload(ctx, key, from, &options)
 	}
-	if err = cmp.Or(from.err, err); err != nil {
+	switch {
+	case from.err != nil:
+		return writeError(key, from.err)
+	case gcerrors.Code(err) == gcerrors.FailedPrecondition:
+		s.writing.ended(caller, nil) // it has looked whether the object exists
+	case !isFull(err):
+		s.writing.ended(caller, err)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case !isFull(err) && s.writing.lasts():
+		return fmt.Errorf("storing %s: %w: %w", key, ErrUnavailable, err)
+	default:
 		return writeError(key, err)
 	}
-	return nil
 }
 
 // source is what becomes an object. If it does not end as it must, it cancels the upload, which then leaves nothing.
@@ -325,12 +343,24 @@ func (s *Store) commit(ctx context.Context, ref Ref, manifest []byte) error {
 }
 
 // Manifest returns the manifest of a render. The error is ErrNotFound if there is none, or if its version is not manifestVersion: the
-// job then renders again.
+// job then renders again. It is ErrUnavailable if no manifest could be read for a while.
 func (s *Store) Manifest(ctx context.Context, ref Ref) (Manifest, error) {
 	return s.readManifest(ctx, ref.manifestKey())
 }
 
 func (s *Store) readManifest(ctx context.Context, key string) (Manifest, error) {
+	m, err := s.readManifestOnce(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		s.reading.ended(ctx, nil)
+		return m, err
+	}
+	if s.reading.ended(ctx, err); err != nil && s.reading.lasts() {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return m, err
+}
+
+func (s *Store) readManifestOnce(ctx context.Context, key string) (Manifest, error) {
 	r, err := s.NewReader(ctx, key)
 	if err != nil {
 		return Manifest{}, err

@@ -20,7 +20,7 @@ const fullFor = 10 * time.Second
 type Observer interface {
 	// Used reports the bytes of all files.
 	Used(bytes int64)
-	// Refused reports a write for which there was no room: full, or quota.
+	// Refused reports a file that the store has not taken: full, quota, or unavailable.
 	Refused(why string)
 }
 
@@ -46,7 +46,7 @@ func (s *Store) Usage(namespace string) int64 {
 	return s.usage.bytes[namespace]
 }
 
-// Check returns ErrQuota or ErrFull if files of a namespace would find no room, as far as this process knows.
+// Check returns ErrQuota or ErrFull if files of a namespace would find no room, and ErrUnavailable during an outage, as far as this process knows.
 func (s *Store) Check(namespace string) error {
 	u := &s.usage
 	u.mu.Lock()
@@ -56,6 +56,8 @@ func (s *Store) Check(namespace string) error {
 		return ErrQuota
 	case time.Since(u.full) < fullFor:
 		return ErrFull
+	case s.writing.lately():
+		return ErrUnavailable
 	default:
 		return nil
 	}
@@ -116,6 +118,8 @@ func (u *usage) ended(c *counter, err error) {
 		u.refused("full")
 	case errors.Is(err, ErrQuota):
 		u.refused("quota")
+	case errors.Is(err, ErrUnavailable):
+		u.refused("unavailable")
 	default:
 		u.report()
 	}

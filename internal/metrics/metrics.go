@@ -62,7 +62,7 @@ var (
 	uploads          = counter("platen_upload_files_total", "Files whose upload has ended, by result: ok, or the reason of the error.", "result")
 	uploadRetries    = counter("platen_upload_retries_total", "Files that had to be tried again, by the reason of the error.", "reason")
 	contentBytes     = gauge("platen_content_store_bytes", "Bytes of the files in the content store, as of the last walk and since.")
-	contentRefused   = counter("platen_content_store_refused_total", "Writes for which the content store had no room, by reason: full, or quota for the share of the namespace.", "reason")
+	contentRefused   = counter("platen_content_store_refused_total", "Files that the content store has not taken, by reason: full, quota for the share of the namespace, or unavailable if it has not worked for a while.", "reason")
 	cacheLookups     = counter("platen_render_cache_lookups_total", "Jobs that were looked up in the render cache, by result: hit or miss.", "result")
 	cacheBytes       = gauge("platen_render_cache_bytes", "Bytes of the files in the render cache, as of the last walk and since.")
 	renderPods       = gauges("platen_render_pods", "Render pods of all namespaces, by state: starting, ready, busy or ending.", "state")

@@ -73,6 +73,8 @@ const (
 	ReasonContainerStartFailed = "ContainerStartFailed"
 	// ReasonContentStoreFull means that the content store has no room for the job's files.
 	ReasonContentStoreFull = "ContentStoreFull"
+	// ReasonContentStoreUnavailable means that the content store does not work.
+	ReasonContentStoreUnavailable = "ContentStoreUnavailable"
 )
 
 // Job is one revision of a RenderJob to render. It has nothing of what is rendered, so that a queued job costs little memory.

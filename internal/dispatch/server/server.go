@@ -407,7 +407,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	switch {
 	case errors.Is(err, content.ErrTooLarge):
 		http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
-	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
+	case isRefused(err):
 		s.postpone(r.Context(), w, pod, assignment, err)
 	case err != nil:
 		s.log(assignment).Error(err, "Failed to store a file", "file", expected.Name)
@@ -418,20 +418,28 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
 	}
 }
 
-// postpone puts a task back whose files find no room in the content store. The pod drops it. What the attempt has stored goes: nobody needs it,
+// isRefused reports whether the content store has no room, or has not worked for a while: another try would end as this one did.
+func isRefused(err error) bool {
+	return errors.Is(err, content.ErrFull) || errors.Is(err, content.ErrQuota) || errors.Is(err, content.ErrUnavailable)
+}
+
+// postpone puts a task back whose files the content store refuses. The pod drops it. What the attempt has stored goes: nobody needs it,
 // and it would take the room of the next attempt.
 func (s *Server) postpone(ctx context.Context, w http.ResponseWriter, pod pool.PodID, a *pool.Assignment, err error) {
 	if err := s.Store.DeleteAttempt(ctx, ref(a), a.Attempt); err != nil {
 		s.log(a).Error(err, "Failed to delete the files of a postponed attempt; the next sweep does")
 	}
-	message := "the content store is full; the job is rendered when there is room again"
-	if errors.Is(err, content.ErrQuota) {
+	reason, message := pool.ReasonContentStoreFull, "the content store is full; the job is rendered when there is room again"
+	switch {
+	case errors.Is(err, content.ErrQuota):
 		message = "the files of the namespace use up its quota of the content store; delete jobs that are not needed any more"
+	case errors.Is(err, content.ErrUnavailable):
+		reason, message = pool.ReasonContentStoreUnavailable, "the content store takes no files; the job is rendered when it does again"
 	}
-	if s.Pool.Postpone(pod, a.TaskID, pool.ReasonContentStoreFull, message) == nil {
-		s.log(a).Info("The content store has no room for RenderJob", "error", err.Error())
+	if s.Pool.Postpone(pod, a.TaskID, reason, message) == nil {
+		s.log(a).Info("The content store refuses the files of RenderJob", "error", err.Error())
 	}
-	http.Error(w, "the content store is full", http.StatusInsufficientStorage)
+	http.Error(w, "the content store takes no files", http.StatusInsufficientStorage)
 }
 
 func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) {
@@ -479,7 +487,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request, pod pool.PodID) 
 	// The first commit of a revision wins: if what follows it fails, the pod's next report finds it and changes nothing.
 	committed, err := s.Store.PutManifest(r.Context(), ref(assignment), manifest)
 	switch {
-	case errors.Is(err, content.ErrFull), errors.Is(err, content.ErrQuota):
+	case isRefused(err):
 		s.postpone(r.Context(), w, pod, assignment, err)
 		return
 	case err != nil:

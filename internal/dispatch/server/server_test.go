@@ -737,13 +737,14 @@ func TestFontThatIsGonePostponesTheJob(t *testing.T) {
 	}
 }
 
-func TestFullStorePostponesTheJob(t *testing.T) {
+func TestStoreThatTakesNoFilesPostponesTheJob(t *testing.T) {
 	for name, c := range map[string]struct {
-		err     error
-		message string
+		err             error
+		reason, message string
 	}{
-		"the volume is full":               {content.ErrFull, "the content store is full"},
-		"the namespace's quota is used up": {content.ErrQuota, "quota"},
+		"the volume is full":               {content.ErrFull, pool.ReasonContentStoreFull, "the content store is full"},
+		"the namespace's quota is used up": {content.ErrQuota, pool.ReasonContentStoreFull, "quota"},
+		"the volume is read-only":          {content.ErrUnavailable, pool.ReasonContentStoreUnavailable, "the content store takes no files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -752,7 +753,7 @@ func TestFullStorePostponesTheJob(t *testing.T) {
 			stop := w.serve(w.http, &painter{})
 			defer stop()
 			state := w.await(pool.Queued)
-			for state.Wait.Reason != pool.ReasonContentStoreFull {
+			for state.Wait.Reason != c.reason {
 				<-w.changed
 				state = w.await(pool.Queued)
 			}
