@@ -21,6 +21,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -455,6 +456,30 @@ var _ = Describe("Rendering", func() {
 		}
 		expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications", w.token, ""), http.StatusBadRequest)
 		expectError(call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications?templateId=99", w.token, ""), http.StatusNotFound)
+
+		// The examples have the types of the values, which a template of the answers above does not show.
+		value := func(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+		Expect(c.Create(ctx, &platenv1alpha1.RenderTemplate{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "typed"},
+			Spec: platenv1alpha1.RenderTemplateSpec{
+				Parameters: []platenv1alpha1.Parameter{
+					{Name: "title", Default: value(`"T"`)}, {Name: "price", Type: "number", Default: value(`9.5`)},
+					{Name: "paid", Type: "boolean", Default: value(`true`)}, {Name: "points", Type: "list", Default: value(`["one", 2]`)},
+				},
+				Pages: []platenv1alpha1.TemplatePage{{Name: "front", Width: 400, Height: 200, HTML: `<b data-param="order.total">12</b>`}},
+			},
+		})).To(Succeed())
+		Eventually(func() int {
+			a = call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications?templateId=typed", w.token, "")
+			return a.status
+		}).WithContext(ctx).WithTimeout(timeout).Should(Equal(http.StatusOK))
+		var listed []map[string]any
+		Expect(json.Unmarshal(a.body, &listed)).To(Succeed())
+		examples := make([]any, 0, len(listed))
+		for _, m := range listed {
+			examples = append(examples, m["example"])
+		}
+		Expect(examples).To(HaveExactElements("T", 9.5, true, []any{"one", 2.0}, map[string]any{"total": "12"}))
 	})
 
 	It("answers the routes by which clients log in and find templates", func(ctx SpecContext) {
