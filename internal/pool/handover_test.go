@@ -82,6 +82,45 @@ func TestHandOverKeepsEveryRender(t *testing.T) {
 	}
 }
 
+// A pod may say what it likes of an attempt that this process did not begin. The numbers of attempts are in the keys of all namespaces' files, and have
+// at most nine digits there.
+func TestNumbersOfAttemptsAreNotThePods(t *testing.T) {
+	old, other := PodID{"ns", "old", "uid-old"}, PodID{"ns", "other", "uid-other"}
+	for name, c := range map[string]struct {
+		attempt string
+		plan    *Plan
+		err     error
+		next    int
+	}{
+		"of an earlier process":                       {"1000", nil, nil, 1001},
+		"of one that was faster than the clock":       {"100000000", &Plan{Key: key("job"), Pages: 1, TotalPages: 1}, nil, 100000001},
+		"faster than the clock, without its plan":     {"100000000", nil, ErrGone, 1},
+		"the last number with nine digits":            {"999999999", nil, ErrGone, 1},
+		"a number after which there is none any more": {"9223372036854775807", nil, ErrGone, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Listen()
+			w.ObservePods("ns", []PodView{{Name: old.Name, UID: old.UID, Started: true}, {Name: other.Name, UID: other.UID, Started: true}})
+			for _, job := range []string{"job", "victim"} {
+				w.Enqueue(Job{Key: key(job), UID: types.UID(job), Revision: "r", Created: w.now.Add(-time.Hour), Timeout: time.Minute, BackoffLimit: 1, Pages: 1, Cost: time.Minute})
+			}
+			if err := w.Heartbeat(old, "job.r."+c.attempt, c.plan); !errors.Is(err, c.err) {
+				t.Fatalf("the heartbeat: %v", err)
+			}
+			w.now = w.now.Add(21 * time.Second) // nobody renders the other job
+			w.Expire()
+			a := w.poll(other)
+			if a == nil {
+				t.Fatal("the other pod got no job")
+			}
+			if a.Attempt != c.next {
+				t.Errorf("the next attempt is %d, want %d", a.Attempt, c.next)
+			}
+		})
+	}
+}
+
 func TestJobsOfToday(t *testing.T) {
 	w := newWorld(t)
 	w.Listen()

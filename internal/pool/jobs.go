@@ -25,6 +25,8 @@ const (
 	onePod = 1000
 	// maxUnconfirmed is how many attempts of a job that no pod confirmed do not count.
 	maxUnconfirmed = 3
+	// maxAhead is how far ahead the number of an attempt may be for which a pod of an earlier process shows no plan, and so no signature.
+	maxAhead = 1 << 20
 	// MaxLost is how many renders of a job that the content store has lost do not count as attempts.
 	MaxLost = 3
 	// lostFiles is why such a render is repeated.
@@ -211,12 +213,17 @@ func (p *Pool) release(j *job) {
 
 // assign gives a job to a pod.
 func (p *Pool) assign(j *job, pod *pod, now time.Time) {
-	p.lastAttempt = max(p.lastAttempt+1, int(now.Sub(epoch)/time.Second))
+	p.lastAttempt = p.nextAttempt(now)
 	if j.attempt == 0 {
 		p.options.Observer.Taken(now.Sub(j.accepted))
 	}
 	pod.heard = now // its poll has been open for as long as it takes
 	p.start(j, pod, p.lastAttempt, now)
+}
+
+// nextAttempt returns the number of the next attempt.
+func (p *Pool) nextAttempt(now time.Time) int {
+	return max(p.lastAttempt+1, int(now.Sub(epoch)/time.Second))
 }
 
 // adopt gives a job back to a pod that has rendered it for an earlier process. plan is nil if the pod does not show it.

@@ -321,6 +321,9 @@ func (p *Pool) Holds(id PodID, task string, plan *Plan) (*Assignment, error) {
 	if !ok || !entry.foreign {
 		return nil, ErrGone // an idle pod is heard when it polls, not when it insists on a lost task
 	}
+	if plan == nil && attempt > p.nextAttempt(now)+maxAhead {
+		return nil, ErrGone // the pod has made it up, and all later attempts would have greater numbers
+	}
 	ns := p.namespace(id.Namespace)
 	j := p.byUID[uid]
 	switch {
