@@ -35,9 +35,14 @@ const (
 	queueLength = 4096
 	// requestTimeout bounds the deletion of one job's files.
 	requestTimeout = 2 * time.Minute
+	// maxStubborn is after how many jobs whose files cannot be deleted a walk ends: the store deletes nothing at all.
+	maxStubborn = 10
 	// pageLength is how many jobs the API server lists at a time.
 	pageLength = 500
 )
+
+// errStubborn means that files could not be deleted. Those of other jobs may.
+var errStubborn = errors.New("files that no job needs stay")
 
 // Store is the part of a content.Store that the Sweeper uses.
 type Store interface {
@@ -152,13 +157,14 @@ func (s *Sweeper) serve(ctx context.Context, r request) error {
 
 func (s *Sweeper) serves(namespace string) bool { return s.Serves == nil || s.Serves(namespace) }
 
-// Walk looks at the whole store once, and deletes what no job needs.
+// Walk looks at the whole store once, and deletes what no job needs. It goes on after a few files that cannot be deleted: the store would learn nothing of
+// what follows them, and keep it.
 func (s *Sweeper) Walk(ctx context.Context) error {
 	if err := s.Owned(ctx); err != nil {
 		return err
 	}
 	from := s.lookup()
-	removed := 0
+	removed, stubborn := 0, []error(nil)
 	var objects []content.Object // of one job
 	flush := func() error {
 		if len(objects) == 0 {
@@ -182,6 +188,9 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 		}
 		removed += n
 		objects = objects[:0]
+		if errors.Is(err, errStubborn) && ctx.Err() == nil && len(stubborn) < maxStubborn {
+			stubborn, err = append(stubborn, err), nil
+		}
 		return err
 	}
 	err := s.Store.Walk(ctx, func(o content.Object) error {
@@ -198,6 +207,9 @@ func (s *Sweeper) Walk(ctx context.Context) error {
 	}
 	if removed > 0 {
 		s.Log.Info("Swept the content store", "removed", removed)
+	}
+	if err == nil && len(stubborn) > 0 {
+		err = stubborn[0]
 	}
 	return err
 }
@@ -292,7 +304,10 @@ func (s *Sweeper) remove(ctx context.Context, objects []content.Object, unneeded
 		return 0, nil
 	}
 	failpoint.Hit("sweep.before-delete")
-	return len(old), s.Store.Remove(ctx, old...)
+	if err := s.Store.Remove(ctx, old...); err != nil {
+		return 0, fmt.Errorf("%w: %w", errStubborn, err)
+	}
+	return len(old), nil
 }
 
 // lookup finds the names of jobs by their UIDs, namespace after namespace. It asks the API server about a namespace only if the cache does

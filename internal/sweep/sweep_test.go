@@ -159,6 +159,47 @@ func TestWalkDeletesWhatNoJobNeeds(t *testing.T) {
 	w.expectKept("done/"+present+"/0", "done/"+present+"/2", "running/old/0", "running/old/1")
 }
 
+// stubbornStore deletes no file of some jobs, as a bucket that locks objects or a damaged folder.
+type stubbornStore struct {
+	*content.Store
+	locked []string
+}
+
+var errLocked = errors.New("the object is locked")
+
+func (s *stubbornStore) Remove(ctx context.Context, objects ...content.Object) error {
+	if len(objects) > 0 && slices.Contains(s.locked, objects[0].Ref.JobUID) {
+		return errLocked
+	}
+	return s.Store.Remove(ctx, objects...)
+}
+
+func TestWalkGoesOnAfterAFileThatCannotBeDeleted(t *testing.T) {
+	w := newWorld(t)
+	stubborn := &stubbornStore{Store: w.store, locked: []string{"uid-a"}}
+	w.Store = stubborn
+	for _, job := range []string{"a", "b", "c"} {
+		w.fill(ref(job, "1"), 1)
+	}
+	if err := w.Walk(t.Context()); !errors.Is(err, errLocked) {
+		t.Errorf("the walk says %v", err)
+	}
+	w.expectKept("a/1/0", "a/1/1")
+
+	stubborn.locked = nil
+	w.fill(ref("z", "1"), 1) // the last one
+	for n := range 2 * maxStubborn {
+		stubborn.locked = append(stubborn.locked, fmt.Sprintf("uid-%02d", n))
+		w.fill(ref(fmt.Sprintf("%02d", n), "1"), 1)
+	}
+	if err := w.Walk(t.Context()); !errors.Is(err, errLocked) {
+		t.Errorf("a walk through a store that deletes nothing says %v", err)
+	}
+	if kept := w.kept(); !slices.Contains(kept, "z/1/0") {
+		t.Errorf("it goes on and on: %v", kept)
+	}
+}
+
 func TestFilesOfAnotherInstallationStay(t *testing.T) {
 	w := newWorld(t)
 	w.fill(ref("gone", "old"), 1)
