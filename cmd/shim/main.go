@@ -55,6 +55,8 @@ import (
 const (
 	// shutdownTimeout bounds the requests in progress when the process shuts down.
 	shutdownTimeout = 8 * time.Second
+	// contentPatience is how long the content server may take until its answer begins: it opens a file of a bucket before.
+	contentPatience = 20 * time.Second
 	// maxConnections bounds the open connections; further ones wait until others close. Somebody without a token or a signed URL takes no more than a
 	// quarter of them from one address.
 	maxConnections = 12288
@@ -205,11 +207,7 @@ func run(ctx context.Context, o options) error {
 	if err := hooks.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	files := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, IdleConnTimeout: time.Minute}
-	if o.contentCA != "" {
-		files = tlsfiles.Transport(o.contentCA)
-	}
-	files.MaxIdleConnsPerHost = maxIdle
+	files := contentTransport(o.contentCA)
 	reviewer := callers.NewReviewer(config, direct, clock.RealClock{})
 	api, err := shim.New(shim.Options{
 		Reviewer: reviewer, Waiters: waiters, Cache: mgr.GetCache(), Own: direct, Delivery: hooks.Delivery, Derive: key.Derive,
@@ -262,6 +260,19 @@ func run(ctx context.Context, o options) error {
 	}
 	ctrl.Log.Info("Starting the shim", "version", version.Version)
 	return mgr.Start(ctx)
+}
+
+// contentTransport returns a transport to the content server, whose certificate the authorities in a file may have signed. A server that hangs, such as
+// one whose node is lost, must not keep its callers for as long as a large file may take.
+func contentTransport(caFile string) *http.Transport {
+	files := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
+	}
+	if caFile != "" {
+		files = tlsfiles.Transport(caFile)
+	}
+	files.MaxIdleConnsPerHost, files.ResponseHeaderTimeout = maxIdle, contentPatience
+	return files
 }
 
 // route sends people to the page, assistants to their endpoint, and everything else to the API, also what is not there: the API's errors are

@@ -4,6 +4,10 @@
 package main
 
 import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -37,5 +41,30 @@ func TestMemoryFollowsTheContainersLimit(t *testing.T) {
 		if got := memoryLimit(c.container, c.own); got != c.want {
 			t.Errorf("%+v: got %d", c, got)
 		}
+	}
+}
+
+// TestAContentServerThatHangs answers nothing, as one whose node is lost.
+func TestAContentServerThatHangs(t *testing.T) {
+	hang := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	defer s.Close()
+	defer close(hang)
+	transport := contentTransport("")
+	defer transport.CloseIdleConnections()
+	if patience := transport.ResponseHeaderTimeout; patience <= 0 || patience > time.Minute {
+		t.Fatalf("callers wait for %s", patience)
+	}
+	transport.ResponseHeaderTimeout = 10 * time.Millisecond
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := transport.RoundTrip(request)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if late := net.Error(nil); !errors.As(err, &late) || !late.Timeout() {
+		t.Errorf("got %v", err)
 	}
 }
