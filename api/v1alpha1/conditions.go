@@ -82,6 +82,8 @@ const (
 	DeadlineExceededReason = "DeadlineExceeded"
 	// BackoffLimitExceededReason means that render pods were lost more often than spec.backoffLimit.
 	BackoffLimitExceededReason = "BackoffLimitExceeded"
+	// StatusTooLargeReason means that the job is so large that the API server stores no status with it.
+	StatusTooLargeReason = "StatusTooLarge"
 )
 
 // Reasons of the Ready condition of a RenderTemplate and of a FontSet, besides SourceNotFound, FontSetNotFound and InvalidFont.

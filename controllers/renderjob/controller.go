@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -170,11 +171,15 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, outcome error) (ctrl.
 	}
 	next, written, err := r.status.Finish(ctx, s.job, after, outcome,
 		func() { leaveOutUploads(&after.Status) },
-		func() { leaveOutFiles(&after.Status) })
+		func() { leaveOutFiles(&after.Status) },
+		func() { leaveOutAll(after, s) })
 	if err != nil || !written {
 		return next, err
 	}
 	r.waits.wrote(s, outcome)
+	if leftOutAll(after) {
+		r.Recorder.Eventf(s.job, nil, corev1.EventTypeWarning, platenv1alpha1.StatusTooLargeReason, "Render", reconcile.NoRoom)
+	}
 	r.report(ctx, s, after)
 	if after.Finished() {
 		r.Uploader.Forget(s.key()) // status holds the results; a retry begins anew

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -437,6 +438,38 @@ func TestStatusFinishesWithoutRoom(t *testing.T) {
 		t.Errorf("status %+v", job.Status)
 	}
 	expectValid(t, job, status.CurrentStatus)
+}
+
+// TestStatusEndsWithoutAnyRoom refuses every status but the shortest.
+func TestStatusEndsWithoutAnyRoom(t *testing.T) {
+	r, job, _ := rendered(t, interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, _ string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			if job, ok := o.(*platenv1alpha1.RenderJob); ok && (len(job.Status.Conditions) > 3 || job.Status.RenderRevision != "") {
+				return errors.New("etcdserver: request is too large")
+			}
+			return c.Status().Patch(ctx, o, patch, options...)
+		},
+	})
+	recorder := events.NewFakeRecorder(10)
+	r.Recorder = recorder
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		t.Fatal(err)
+	}
+	if !job.Finished() || !leftOutAll(job) {
+		t.Errorf("status %+v", job.Status)
+	}
+	expectValid(t, job, status.FailedStatus)
+	select {
+	case event := <-recorder.Events:
+		if event != "Warning StatusTooLarge "+reconcile.NoRoom {
+			t.Errorf("event %q", event)
+		}
+	default:
+		t.Error("no event")
+	}
 }
 
 func TestUploadsGetAMomentAfterARestart(t *testing.T) {

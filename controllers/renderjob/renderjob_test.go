@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -123,6 +124,22 @@ var _ = Describe("A RenderJob", func() {
 		Expect(*summer.Status.TotalPages).To(BeEquivalentTo(2))
 		Expect(meta.FindStatusCondition(summer.Status.Conditions, platenv1alpha1.ReconcilingCondition)).To(BeNil())
 		Expect(writes.to(summer)).To(Equal(1))
+	})
+
+	It("fails, and says why, when its spec leaves no room in etcd for a status", func(ctx SpecContext) {
+		of := func(size int) *platenv1alpha1.RenderJob {
+			large := job(namespace, "")
+			large.GenerateName = "large-"
+			large.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(`{"headline":"` + strings.Repeat("x", size) + `"}`)}
+			return large
+		}
+		// About the largest that the API server takes, which leaves room for the shortest status, and not for that of a job that waits.
+		over := sort.Search(50, func(n int) bool { return api.Create(ctx, of(3<<19-100*n)) == nil })
+		Expect(over).To(And(BeNumerically(">", 0), BeNumerically("<", 50)))
+		large := of(3<<19 - 100*over - 950)
+		Expect(api.Create(ctx, large)).To(Succeed())
+		has(ctx, large, platenv1alpha1.ReadyCondition, metav1.ConditionFalse, platenv1alpha1.StatusTooLargeReason)
+		Expect(large.Finished()).To(BeTrue())
 	})
 
 	It("gets one status write when its template is created right after it", func(ctx SpecContext) {

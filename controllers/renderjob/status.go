@@ -261,6 +261,21 @@ func leaveOutFiles(status *platenv1alpha1.RenderJobStatus) {
 	tooLarge(status, "status leaves out all files and connections")
 }
 
+// leaveOutAll makes the shortest status that ends a job, for one that leaves no room for its own. Without a revision, the next generation begins
+// anew: it may be smaller.
+func leaveOutAll(job *platenv1alpha1.RenderJob, s *scope) {
+	now := metav1.NewTime(s.now)
+	job.Status = platenv1alpha1.RenderJobStatus{ObservedGeneration: &job.Generation, StartTime: job.Status.StartTime, CompletionTime: &now}
+	c := reconcile.Conditions{List: &job.Status.Conditions, Generation: job.Generation, Now: now, Finishes: true}
+	c.Summarize(reconcile.Terminal(platenv1alpha1.StatusTooLargeReason, "the job has no room for its status: shorten it"), "", "")
+}
+
+// leftOutAll reports whether a status is that of leaveOutAll.
+func leftOutAll(job *platenv1alpha1.RenderJob) bool {
+	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
+	return ready != nil && ready.Reason == platenv1alpha1.StatusTooLargeReason
+}
+
 func tooLarge(status *platenv1alpha1.RenderJobStatus, what string) {
 	status.Warnings = status.Warnings[:min(len(status.Warnings), 2)]
 	warn(status, what+": the job is too large for the API server", "shorten spec.modifications or the annotations; modificationsFrom takes ConfigMaps")

@@ -68,6 +68,7 @@ var adviceByReason = map[string]string{
 	platenv1alpha1.InvalidModificationsReason:    "Show the template's pages and parameters, then correct the modifications; the job then renders by itself:" + showTemplate + editJob,
 	platenv1alpha1.RenderFailedReason:            "Look at the template on this machine, correct it, then render the job again:" + tryTemplate + renderAgain,
 	platenv1alpha1.BackoffLimitExceededReason:    podsLost,
+	platenv1alpha1.StatusTooLargeReason:          "Make the job smaller: put large values into a ConfigMap that spec.modificationsFrom names, or pictures at a URL; the job then renders by itself:" + editJob,
 	render.ReasonBrowserCrashed:                  podsLost,
 	render.ReasonInvalidTask:                     "Correct what the message names; the job then renders by itself:" + editJob,
 	render.ReasonMemoryExceeded: "Make the page, its pictures or spec.output.scale smaller, or give render pods more memory in spec.podTemplate.resources of the RenderPool. Then render the job again:" +

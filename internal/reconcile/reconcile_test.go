@@ -60,7 +60,7 @@ func TestFinish(t *testing.T) {
 		"an unknown error":         {outcome: broken, change: change, err: broken},
 		"the status cannot be set": {change: change, patch: broken, err: broken},
 		"the object leaves no room for its status": {
-			change: change, patch: full, err: full, event: "Warning StatusTooLarge " + noRoom,
+			change: change, patch: full, err: full, event: "Warning StatusTooLarge " + NoRoom,
 		},
 		"the object has changed": {
 			change: change, want: ctrl.Result{RequeueAfter: conflictDelay},

@@ -18,6 +18,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/failpoint"
 )
 
@@ -26,8 +27,8 @@ const (
 	conflictDelay = 100 * time.Millisecond
 	// MaxEventNote is the bound that the Kubernetes API sets for the text of an event, in bytes.
 	MaxEventNote = 1024
-	// noRoom is the event of an object whose status cannot be written: nothing else of it tells.
-	noRoom = "with its status, the object would be larger than the API server stores, 1.5 MiB by default: make it smaller, or divide it into several"
+	// NoRoom is the event of an object whose status cannot be written: nothing else of it tells.
+	NoRoom = "with its status, the object would be larger than the API server stores, 1.5 MiB by default: make it smaller, or divide it into several"
 )
 
 // StatusWriter ends the reconciliations of one kind. It is safe for concurrent use and must not be copied.
@@ -73,7 +74,7 @@ func (w *StatusWriter) Finish(ctx context.Context, before, after client.Object, 
 		return ctrl.Result{RequeueAfter: conflictDelay}, false, nil
 	case err != nil:
 		if w.Recorder != nil && IsTooLarge(err) {
-			w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, "StatusTooLarge", w.Action, noRoom)
+			w.Recorder.Eventf(before, nil, corev1.EventTypeWarning, platenv1alpha1.StatusTooLargeReason, w.Action, NoRoom)
 		}
 		return ctrl.Result{}, false, fmt.Errorf("writing status: %w", err)
 	}
