@@ -13,7 +13,7 @@ import (
 // they are true.
 const (
 	// ReadyCondition is True when a job succeeded or a connection works, False when it failed, and Unknown until Platen knows. It is
-	// always present once Platen has seen the object.
+	// always present.
 	ReadyCondition = "Ready"
 	// ReconcilingCondition is True while Platen works on the object or waits for something. Absent otherwise.
 	ReconcilingCondition = "Reconciling"
@@ -101,6 +101,9 @@ const (
 	// TemplateIDTakenReason means that another template of the namespace has the same spec.templateID: REST clients meet one of them.
 	TemplateIDTakenReason = "TemplateIDTaken"
 )
+
+// PendingReason is the reason of the Ready condition of an object that Platen has not seen yet: a default of its status.
+const PendingReason = "Pending"
 
 // VerifiedReason is the reason of a StorageConnection that is Ready: the account answered and the default folder exists. Any other reason
 // is that of a storage failure, such as TokenExpired.

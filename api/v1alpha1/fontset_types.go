@@ -219,7 +219,7 @@ type FontSet struct {
 
 	// status says which fonts there are.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:default={"observedGeneration":-1,"conditions":{{"type":"Ready","status":"Unknown","reason":"Pending","message":"Platen has not looked at it yet","lastTransitionTime":"1970-01-01T00:00:00Z"}}}
 	Status FontSetStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -709,7 +709,7 @@ type RenderJob struct {
 
 	// status is the observed state of the job.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:default={"observedGeneration":-1,"conditions":{{"type":"Ready","status":"Unknown","reason":"Pending","message":"Platen has not looked at it yet","lastTransitionTime":"1970-01-01T00:00:00Z"}}}
 	Status RenderJobStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -256,7 +256,7 @@ type RenderPool struct {
 
 	// status is what the pods do.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:default={"observedGeneration":-1,"conditions":{{"type":"Ready","status":"Unknown","reason":"Pending","message":"Platen has not looked at it yet","lastTransitionTime":"1970-01-01T00:00:00Z"}}}
 	Status RenderPoolStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -319,7 +319,7 @@ type RenderTemplate struct {
 
 	// status says whether jobs can render the template.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:default={"observedGeneration":-1,"conditions":{{"type":"Ready","status":"Unknown","reason":"Pending","message":"Platen has not looked at it yet","lastTransitionTime":"1970-01-01T00:00:00Z"}}}
 	Status RenderTemplateStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -309,7 +309,7 @@ type StorageConnection struct {
 
 	// status is the state of the connection when it was last verified.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +kubebuilder:default={"observedGeneration":-1,"conditions":{{"type":"Ready","status":"Unknown","reason":"Pending","message":"Platen has not looked at it yet","lastTransitionTime":"1970-01-01T00:00:00Z"}}}
 	Status StorageConnectionStatus `json:"status,omitempty,omitzero"`
 }
 

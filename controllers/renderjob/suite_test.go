@@ -139,7 +139,7 @@ var _ = BeforeSuite(func() {
 	Expect(api.Create(ctx, first)).To(Succeed())
 	Eventually(func() (bool, error) {
 		err := api.Get(ctx, client.ObjectKeyFromObject(first), first)
-		return len(first.Status.Conditions) > 0, err
+		return first.Observed(), err
 	}).WithTimeout(30 * time.Second).Should(BeTrue())
 })
 

@@ -81,7 +81,7 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		return uploadAdvice(job, storage.Reason(uploaded.Reason))
 	}
 	switch word, sentence := stage(job); {
-	case word == "Pending":
+	case word == platenv1alpha1.PendingReason:
 		return forJob(job, "Wait. If nothing happens, check Platen:"+checkPlaten)
 	case word == platenv1alpha1.QueuedReason && sameRender.MatchString(sentence):
 		return forJob(job, "Wait for the other job. See what that one waits for:\nkubectl platen status "+sameRender.FindStringSubmatch(sentence)[1]+" -n NS")

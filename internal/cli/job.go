@@ -31,7 +31,7 @@ func condition(job *platenv1alpha1.RenderJob, kind string) metav1.Condition {
 func stage(job *platenv1alpha1.RenderJob) (word, sentence string) {
 	ready := condition(job, platenv1alpha1.ReadyCondition)
 	if !job.Observed() || ready.Reason == "" {
-		return "Pending", "Platen has not looked at it yet"
+		return platenv1alpha1.PendingReason, "Platen has not looked at it yet"
 	}
 	return ready.Reason, plain(ready.Message)
 }

@@ -155,7 +155,7 @@ func connectionRow(s *platenv1alpha1.StorageConnection) []string {
 func connectionStage(s *platenv1alpha1.StorageConnection) (word, sentence string) {
 	ready := meta.FindStatusCondition(s.Status.Conditions, platenv1alpha1.ReadyCondition)
 	if observed := s.Status.ObservedGeneration; ready == nil || observed == nil || *observed != s.Generation {
-		return "Pending", "Platen has not looked at it yet"
+		return platenv1alpha1.PendingReason, "Platen has not looked at it yet"
 	}
 	return ready.Reason, plain(ready.Message)
 }
@@ -192,7 +192,7 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
 			fmt.Fprintf(out, "%-15s %s\n", row[0], plain(row[1]))
 		}
 	}
-	if !meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) || word == "Pending" {
+	if !meta.IsStatusConditionFalse(s.Status.Conditions, platenv1alpha1.ReadyCondition) || word == platenv1alpha1.PendingReason {
 		return
 	}
 	if known := storage.Reason(word).AdviceOfConnection(string(s.Spec.Provider)); known.Do != "" {

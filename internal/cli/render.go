@@ -390,7 +390,7 @@ func progressOf(job *platenv1alpha1.RenderJob, pages int) (done, total int, text
 		text = "Rendered, uploading"
 	case platenv1alpha1.SucceededReason, platenv1alpha1.SucceededWithWarningsReason:
 		done, total, text = 1, 1, plural.Count(pages, "page")+" rendered"
-	case "Pending", platenv1alpha1.QueuedReason:
+	case platenv1alpha1.PendingReason, platenv1alpha1.QueuedReason:
 		text = "Waiting for a render pod"
 	default:
 		if text = word + ": " + sentence; job.Finished() {

@@ -26,8 +26,12 @@ type Conditions struct {
 	Finishes bool
 }
 
-// Set writes a condition. Its transition time moves only when its status does.
+// Set writes a condition. Its transition time moves only when its status does, or if the condition is the default of an object that nobody has seen,
+// which has none.
 func (c Conditions) Set(kind string, status metav1.ConditionStatus, reason, message string) {
+	if before := meta.FindStatusCondition(*c.List, kind); before != nil && before.Reason == platenv1alpha1.PendingReason {
+		c.Remove(kind)
+	}
 	meta.SetStatusCondition(c.List, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: Truncate(message, maxConditionMessage),
 		ObservedGeneration: c.Generation, LastTransitionTime: c.Now,

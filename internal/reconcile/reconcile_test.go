@@ -182,6 +182,20 @@ func TestIsStaleUntilTheCacheCatchesUp(t *testing.T) {
 	}
 }
 
+// The default of a condition that nobody has set has no time at which it became so.
+func TestTheFirstConditionHasItsTime(t *testing.T) {
+	first, second := metav1.NewTime(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)), metav1.NewTime(time.Date(2026, 1, 1, 13, 0, 0, 0, time.UTC))
+	list := []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: platenv1alpha1.PendingReason, LastTransitionTime: metav1.Unix(0, 0)}}
+	for _, now := range []metav1.Time{first, second} {
+		Conditions{List: &list, Generation: 1, Now: now}.Summarize(Waiting("Queued", 0, "it waits"), "", "")
+		for _, c := range list {
+			if !c.LastTransitionTime.Equal(&first) {
+				t.Errorf("%s is since %s, want %s", c.Type, c.LastTransitionTime, first)
+			}
+		}
+	}
+}
+
 func TestJoin(t *testing.T) {
 	broken := errors.New("the API server is away")
 	first, second := Terminal("First", "a: %s", Private("secret")), Terminal("Second", "b")

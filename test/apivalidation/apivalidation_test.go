@@ -261,6 +261,12 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
 	}
+	ready := map[string]any{
+		"type": "Ready", "status": "Unknown", "reason": platenv1alpha1.PendingReason, "message": "Platen has not looked at it yet", "lastTransitionTime": "1970-01-01T00:00:00Z",
+	}
+	if conditions, _, err := unstructured.NestedSlice(object.Object, "status", "conditions"); err != nil || !equality.Semantic.DeepEqual(conditions, []any{ready}) {
+		t.Errorf("before the manager has seen a job, it has the conditions %v, want %v", conditions, ready)
+	}
 	if _, found, _ := unstructured.NestedSlice(object.Object, "spec", "connections"); found {
 		t.Error("connections left out must stay left out")
 	}
