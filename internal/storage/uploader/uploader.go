@@ -206,44 +206,51 @@ func (u *Uploader) touch(m machine) {
 }
 
 // Ensure begins an upload, or adds the files that are new since the last call. It first stops an upload of another revision of the
-// job, and one through a Connection of another Version that has not succeeded; only files of it that are in flight may still be uploaded.
+// job, one through a Connection that the new one has not, and one through a Connection of another Version that has not succeeded; only files of it that
+// are in flight may still be uploaded.
 func (u *Uploader) Ensure(up Upload) {
 	u.mu.Lock()
 	defer u.unlock()
-	destinations, doubtful, whole := u.uploads[up.Job], false, false
-	if len(destinations) > 0 {
-		switch known := destinations[0].upload; {
-		case known.UID != up.UID || known.Revision != up.Revision:
+	known, begun, whole := u.uploads[up.Job], false, false
+	if len(known) > 0 {
+		switch first := known[0].upload; {
+		case first.UID != up.UID || first.Revision != up.Revision:
 			u.stop(up.Job)
-			destinations = nil
-		case !slices.EqualFunc(destinations, up.Connections, func(d *destination, c Connection) bool { return d.Name == c.Name }):
-			// The new connections look for what is uploaded already before they write.
-			u.stop(up.Job)
-			destinations, doubtful = nil, true
-		case known.Complete && !up.Complete:
+			known = nil
+		case first.Complete && !up.Complete:
 			return
 		default:
-			whole = known.Complete
+			begun, whole = true, first.Complete
 		}
 	}
-	for i, c := range up.Connections {
-		doubtful := doubtful
-		if i < len(destinations) {
-			d := destinations[i]
-			switch {
-			case whole && d.isDone() && (d.Version == c.Version || d.result().Err == nil):
-				continue
-			case d.Version != c.Version:
-				u.end(d)
-				destinations[i], doubtful = u.destination(c, &up), true
-			case whole:
-				d.limit.set(c.BytesPerSecond)
-				continue
-			}
-		} else {
-			destinations = append(destinations, u.destination(c, &up))
+	for _, d := range known {
+		if !slices.ContainsFunc(up.Connections, func(c Connection) bool { return c.Name == d.Name }) {
+			u.end(d)
 		}
-		d := destinations[i]
+	}
+	destinations := make([]*destination, 0, len(up.Connections))
+	for _, c := range up.Connections {
+		d := (*destination)(nil)
+		if at := slices.IndexFunc(known, func(d *destination) bool { return d.Name == c.Name }); at >= 0 {
+			d = known[at]
+		}
+		doubtful := false
+		switch {
+		case d == nil:
+			// One that has been stopped may have uploaded files to the same account.
+			d, doubtful = u.destination(c, &up), begun
+		case whole && d.isDone() && (d.Version == c.Version || d.result().Err == nil):
+			destinations = append(destinations, d)
+			continue
+		case d.Version != c.Version:
+			u.end(d)
+			d, doubtful = u.destination(c, &up), true
+		case whole:
+			d.limit.set(c.BytesPerSecond)
+			destinations = append(destinations, d)
+			continue
+		}
+		destinations = append(destinations, d)
 		c.UID, c.ReadyCount = d.UID, d.ReadyCount
 		d.Connection, d.upload = c, &up
 		if up.Complete {

@@ -690,7 +690,9 @@ func TestFileThatCanNeverBeReadEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
+// A connection that comes looks before it writes: an earlier one may have led to the same account. The others go on as they are, also when it goes
+// again.
+func TestConnectionsComeAndGoWithoutTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, changed := start(t, 4)
 		a, b := &fakeProvider{key: "a", limits: storage.Limits{Files: 9}}, &fakeProvider{key: "b", limits: storage.Limits{Files: 9}}
@@ -703,14 +705,62 @@ func TestChangedConnectionsLookBeforeTheyWrite(t *testing.T) {
 		both.Connections = append(both.Connections, other)
 		u.Ensure(both)
 		<-changed
-		<-changed
 		results, ok := u.Results(both.Job, both.UID, both.Revision)
 		if !ok || len(results) != 2 || !results[0].Done || !results[1].Done || results[1].Name != "other" {
 			t.Errorf("got %+v", results)
 		}
-		expectCalls(t, a, "upload /1", "upload /1?")
+		expectCalls(t, a, "upload /1")
+		expectCalls(t, b, "upload /1?")
+
+		both.Connections = both.Connections[1:]
+		u.Ensure(both)
+		if results, ok = u.Results(both.Job, both.UID, both.Revision); !ok || len(results) != 1 || !results[0].Done || results[0].Name != "other" {
+			t.Errorf("got %+v", results)
+		}
 		expectCalls(t, b, "upload /1?")
 	})
+}
+
+func TestACallGoesOnWhenAnotherConnectionGoes(t *testing.T) {
+	for name, complete := range map[string]bool{"while the render goes on": false, "after the render": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u, changed := start(t, 4)
+				release := make(chan struct{})
+				wait := func(context.Context, int, *storage.File) error { <-release; return nil }
+				slow := &fakeProvider{key: "slow", limits: storage.Limits{Files: 9, Bytes: 9}, upload: wait, stage: wait}
+				gone := &fakeProvider{key: "gone", limits: storage.Limits{Files: 9}}
+				up := plan("card", gone, "/1")
+				second := plan("card", fakeStager{slow}, "/1").Connections[0]
+				second.Name = "slow"
+				up.Connections, up.Complete = append(up.Connections, second), complete
+				u.Ensure(up)
+				time.Sleep(2 * aheadAge)
+				up.Connections = up.Connections[1:]
+				u.Ensure(up)
+				up.Complete = true
+				u.Ensure(up)
+				close(release)
+				synctest.Wait()
+				for len(changed) > 0 {
+					<-changed
+				}
+				if r := result(t, u, up); !r.Done || r.Err != nil || r.Name != "slow" {
+					t.Errorf("got %+v", r)
+				}
+				if complete {
+					expectCalls(t, slow, "upload /1")
+				} else {
+					expectCalls(t, slow, "stage /1", "upload /1*")
+				}
+				u.Forget(up.Job)
+				synctest.Wait()
+				if n := u.Len(); n != 0 {
+					t.Errorf("the engine remembers %d things", n)
+				}
+			})
+		})
+	}
 }
 
 func TestUploadFollowsAConnectionThatLeadsElsewhere(t *testing.T) {
