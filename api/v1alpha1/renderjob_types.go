@@ -525,6 +525,13 @@ type JobConnectionStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	ReadyCount *int64 `json:"readyCount,omitempty"`
 
+	// folder to which files could not be uploaded; absent if all are at their paths. An upload that failed because of a file is retried once the
+	// connection's default folder is another one.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2560
+	Folder string `json:"folder,omitempty"`
+
 	// pages are the files that were uploaded and those that could not be.
 	// +optional
 	// +listType=map

@@ -744,6 +744,48 @@ var _ = Describe("A RenderJob", func() {
 			Expect(logged.all()).To(ContainElement(And(ContainSubstring("Failed to read a rendered file for its upload"), ContainSubstring(namespace), ContainSubstring("it has 3 bytes instead of "))))
 		})
 
+		It("is uploaded once the connection that refused it is corrected", func(ctx SpecContext) {
+			change := func(with func(*platenv1alpha1.StorageConnectionSpec)) {
+				GinkgoHelper()
+				Eventually(func() error {
+					if err := api.Get(ctx, client.ObjectKeyFromObject(connection), connection); err != nil {
+						return err
+					}
+					with(&connection.Spec)
+					return api.Update(ctx, connection)
+				}).Should(Succeed())
+			}
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			pod := take(ctx, namespace)
+			pod.deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+
+			By("choosing another folder than the path of a file")
+			inTheWay := summer.Status.Connections[0].Pages[0].Path
+			change(func(s *platenv1alpha1.StorageConnectionSpec) { s.DefaultFolder = platenv1alpha1.FolderPath(inTheWay) })
+			winter := job(namespace, "winter")
+			winter.Spec.Cache = platenv1alpha1.CacheDisabled
+			Expect(api.Create(ctx, winter)).To(Succeed())
+			take(ctx, namespace, pod).deliver(ctx)
+			has(ctx, winter, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonConflict))
+			Expect(winter.Status.Connections[0].Folder).To(Equal(inTheWay))
+			change(func(s *platenv1alpha1.StorageConnectionSpec) { s.DefaultFolder = "/Elsewhere" })
+			has(ctx, winter, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+			Expect(winter.Status.Connections[0].Pages[0].Path).To(HavePrefix("/Elsewhere/"))
+			Expect(winter.Status.Connections[0].Folder).To(BeEmpty())
+
+			By("switching it on")
+			change(func(s *platenv1alpha1.StorageConnectionSpec) { s.UploadPolicy = platenv1alpha1.UploadDisabled })
+			autumn := job(namespace, "autumn")
+			autumn.Spec.Cache = platenv1alpha1.CacheDisabled
+			autumn.Spec.Connections = []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox}}
+			Expect(api.Create(ctx, autumn)).To(Succeed())
+			take(ctx, namespace, pod).deliver(ctx)
+			has(ctx, autumn, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonDisabled))
+			change(func(s *platenv1alpha1.StorageConnectionSpec) { s.UploadPolicy = platenv1alpha1.UploadOnRequest })
+			has(ctx, autumn, platenv1alpha1.UploadedCondition, metav1.ConditionTrue, platenv1alpha1.SucceededReason)
+		})
+
 		It("sends nothing more to a full account, unless somebody asks", func(ctx SpecContext) {
 			sim.AddAccount(dropboxsim.Account{AppKey: namespace, RefreshToken: "refresh", Email: "ann@example.com", Quota: 3})
 			sent := func() (n int) {

@@ -36,8 +36,8 @@ func retryRequest(job *platenv1alpha1.RenderJob) string {
 }
 
 // uploadsToRetry returns the failed uploads of a finished job that may succeed now: all of them when a user asks, otherwise those whose
-// connection has become Ready since, or was made anew, and whose failure was not the file's. It compares counts, because the API keeps times in whole
-// seconds.
+// connection has become Ready since, or was made anew, and whose failure was not the file's, or whose folder is another one now. It compares counts,
+// because the API keeps times in whole seconds.
 func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) []upload {
 	if !uploadFailed(job) {
 		return nil
@@ -52,9 +52,15 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 		}
 		isAnother := last.UID != "" && last.UID != string(u.connection.UID) // its count begins anew
 		isReadyAgain := u.connection.Ready() && (isAnother || ptr.Deref(u.connection.Status.ReadyCount, 0) > ptr.Deref(last.ReadyCount, 0))
-		canSucceed := isReadyAgain && storage.Reason(last.Reason).Fault() != storage.FaultOfFile
+		canSucceed := isReadyAgain && storage.Reason(last.Reason).Fault() != storage.FaultOfFile || hasAnotherFolder(u, last)
 		return last.Status == platenv1alpha1.UploadSuccess || !requested && !canSucceed
 	})
+}
+
+// hasAnotherFolder reports whether an upload goes to another folder than that of its last failure, because the connection has another default folder,
+// which has been verified.
+func hasAnotherFolder(u upload, last platenv1alpha1.JobConnectionStatus) bool {
+	return last.Folder != "" && last.Folder != reconcile.Truncate(u.folder, maxPath) && u.connection.Ready() && u.connection.Status.DefaultFolder == u.folder
 }
 
 // retryUploads repeats failed uploads of a finished job, with the files in the content store. It writes status once, at the end.

@@ -44,7 +44,13 @@ func uploaded(connections ...platenv1alpha1.JobConnectionStatus) *platenv1alpha1
 func readyTimes(name string, n int64) platenv1alpha1.StorageConnection {
 	c := connection(name, platenv1alpha1.UploadAutomatic)
 	c.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue}}
-	c.Status.ReadyCount = &n
+	c.Status.ReadyCount, c.Status.DefaultFolder = &n, string(c.Spec.DefaultFolder)
+	return c
+}
+
+// inFolder returns a connection whose last verification found another default folder.
+func inFolder(c platenv1alpha1.StorageConnection, folder string) platenv1alpha1.StorageConnection {
+	c.Status.DefaultFolder = folder
 	return c
 }
 
@@ -101,6 +107,25 @@ func TestUploadsToRetry(t *testing.T) {
 		"the file is at fault": {
 			job: failed(storage.ReasonPathNotAllowed, nil), connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
 		},
+		"the file is at fault, and the default folder was another": {
+			job:         failed(storage.ReasonConflict, func(j *platenv1alpha1.RenderJob) { j.Status.Connections[0].Folder = "/Wrong" }),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 2)}, want: []string{"dropbox"},
+		},
+		"the file is at fault, and the default folder was another, which nobody has seen yet": {
+			job:         failed(storage.ReasonConflict, func(j *platenv1alpha1.RenderJob) { j.Status.Connections[0].Folder = "/Wrong" }),
+			connections: []platenv1alpha1.StorageConnection{inFolder(readyTimes("dropbox", 2), "/Wrong")},
+		},
+		"the file is at fault in the same folder": {
+			job:         failed(storage.ReasonConflict, func(j *platenv1alpha1.RenderJob) { j.Status.Connections[0].Folder = "/Renders" }),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
+		},
+		"the file is at fault in the folder of the job": {
+			job: failed(storage.ReasonConflict, func(j *platenv1alpha1.RenderJob) {
+				j.Spec.Connections = []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Folder: "/Mine"}}
+				j.Status.Connections[0].Folder = "/Mine"
+			}),
+			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
+		},
 		"the upload did not fail": {
 			job:         uploaded(platenv1alpha1.JobConnectionStatus{Name: "dropbox", Status: platenv1alpha1.UploadSuccess}),
 			connections: []platenv1alpha1.StorageConnection{readyTimes("dropbox", 3)},
@@ -153,7 +178,7 @@ func TestAFailureBeforeItsConnectionWasReadyAgainIsRetried(t *testing.T) {
 	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})
 	u.result.ReadyCount, u.result.UID = 2, "old"
 	now := withUID(readyTimes("dropbox", 3), "old")
-	u.connection = &now
+	u.connection, u.folder = &now, "/Renders"
 	job := failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
 		j.Status.Connections = []platenv1alpha1.JobConnectionStatus{u.status()}
 	})

@@ -208,6 +208,7 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	case u.result.Err != nil:
 		problem := storage.AsError(u.result.Err)
 		c.Status, c.Reason, c.Error = platenv1alpha1.UploadError, validReason(string(problem.Reason), string(storage.ReasonUnexpected)), reconcile.Truncate(problem.Message, maxUploadError)
+		c.Folder = reconcile.Truncate(u.folder, maxPath)
 	default:
 		c.Status = platenv1alpha1.UploadSuccess
 	}
@@ -227,7 +228,7 @@ func objectSize(job *platenv1alpha1.RenderJob, status *platenv1alpha1.RenderJobS
 		size += pageSize + len(p.ContentURL)
 	}
 	for _, c := range status.Connections {
-		size += pageSize + len(c.Name) + len(c.UID) + len(c.Error)
+		size += pageSize + len(c.Name) + len(c.UID) + len(c.Error) + len(c.Folder)
 	}
 	return size
 }

@@ -149,11 +149,11 @@ func (r *Reconciler) uploadsOfConnection(_ context.Context, connection client.Ob
 	return requests
 }
 
-// mayTakeUploads reports whether a connection is Ready, and has become so since the older version or has another spec: one that is switched on again
-// goes on with the retries that its policy has ended.
+// mayTakeUploads reports whether a connection is Ready, and has become so since the older version, or has another spec or a default folder that was
+// verified since: one that is switched on again goes on with the retries that its policy has ended.
 func mayTakeUploads(before, after client.Object) bool {
 	older, ok1 := before.(*platenv1alpha1.StorageConnection)
 	newer, ok2 := after.(*platenv1alpha1.StorageConnection)
-	return ok1 && ok2 && newer.Ready() &&
-		(ptr.Deref(newer.Status.ReadyCount, 0) > ptr.Deref(older.Status.ReadyCount, 0) || newer.Generation != older.Generation)
+	return ok1 && ok2 && newer.Ready() && (ptr.Deref(newer.Status.ReadyCount, 0) > ptr.Deref(older.Status.ReadyCount, 0) ||
+		newer.Generation != older.Generation || newer.Status.DefaultFolder != older.Status.DefaultFolder)
 }

@@ -256,8 +256,11 @@ func TestUploadsThatTheConnectionFailedAreRetriedWhileItIsReady(t *testing.T) {
 			continue
 		}
 		for waited, due := range map[time.Duration]bool{59 * time.Second: reason.Advice("dropbox").Checked, time.Minute: true} {
-			if reason == storage.ReasonInsufficientSpace || reason == storage.ReasonDisabled {
-				due = waited >= time.Minute && reason != storage.ReasonDisabled // a user switches a disabled connection on, and asks
+			switch reason {
+			case storage.ReasonInsufficientSpace:
+				due = waited >= time.Minute
+			case storage.ReasonDisabled:
+				due = true // somebody has switched it on
 			}
 			job := failedAt(noon, reason)
 			r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).
@@ -266,6 +269,27 @@ func TestUploadsThatTheConnectionFailedAreRetriedWhileItIsReady(t *testing.T) {
 			if outcome := r.checkFailedUploads(t.Context(), s); outcome != nil || s.uploadsRetried != due {
 				t.Errorf("%s, %s ago: retried %t, want %t; %v", reason, waited, s.uploadsRetried, due, outcome)
 			}
+		}
+	}
+}
+
+func TestUploadsOfADisabledConnectionWaitUntilItIsSwitchedOn(t *testing.T) {
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := failedAt(noon, storage.ReasonDisabled)
+	r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).
+		WithIndex(&platenv1alpha1.RenderJob{}, failedUploadIndex, failedConnections).Build()}
+	for policy, due := range map[platenv1alpha1.UploadPolicy]bool{
+		platenv1alpha1.UploadDisabled: false, platenv1alpha1.UploadOnRequest: true, platenv1alpha1.UploadAutomatic: true,
+	} {
+		s := &scope{connection: theConnection(3), now: noon.Add(time.Hour), account: &storage.Account{}}
+		// Uploads that failed otherwise have been retried already.
+		s.connection.Status.UploadRetries, s.connection.Status.LastUploadRetryTime = new(int32(9)), new(metav1.NewTime(noon.Add(59*time.Minute)))
+		s.connection.Spec.UploadPolicy = policy
+		if outcome := r.checkFailedUploads(t.Context(), s); outcome != nil || s.uploadsRetried != due {
+			t.Errorf("%s: retried %t, want %t; %v", policy, s.uploadsRetried, due, outcome)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (r *Reconciler) ensureFolder(ctx context.Context, s *scope) error {
 
 // checkFailedUploads compares the account with the uploads that failed since the connection last became Ready. A full account is not
 // Ready until it has room for one of them. Every other failure that was not the file's is retried when it is due, although a check may not
-// find it: the account may have been suspended for a moment, or the folder closed. A disabled connection waits for a user.
+// find it: the account may have been suspended for a moment, or the folder closed. What found the connection disabled is retried once it is not.
 func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 	jobs := &platenv1alpha1.RenderJobList{}
 	err := r.Client.List(ctx, jobs, client.InNamespace(s.connection.Namespace), client.MatchingFields{failedUploadIndex: s.connection.Name},
@@ -101,7 +101,11 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 			}
 		case reason == storage.ReasonInsufficientSpace:
 			due(failed, false)
-		case reason != storage.ReasonDisabled && reason.Fault() != storage.FaultOfFile:
+		case reason == storage.ReasonDisabled:
+			if s.connection.Spec.UploadPolicy != platenv1alpha1.UploadDisabled {
+				s.retryUploads = time.Time{}.Add(1) // at once, whatever else has failed
+			}
+		case reason.Fault() != storage.FaultOfFile:
 			due(failed, advice.Checked)
 		}
 	}

@@ -179,7 +179,7 @@ var advice = map[Reason]Advice{
 	ReasonInvalidSpec: {Fault: FaultOfConnection, Title: "Settings not valid", Do: "Correct the spec of the StorageConnection." + followUp},
 	ReasonDisabled: {
 		Fault: FaultOfConnection, Title: "Uploads are switched off",
-		Do: "Set spec.uploadPolicy of the StorageConnection to Automatic or OnRequest, then retry the upload.",
+		Do: "Set spec.uploadPolicy of the StorageConnection to Automatic or OnRequest." + followUp,
 	},
 	ReasonConnectionNotFound: {
 		Fault: FaultOfConnection, Title: "No such connection", Do: "Create the connection that the job asks for, or name another one of the namespace in its spec.connections." + followUp,
