@@ -194,9 +194,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return next, err
 }
 
-// read returns the HTML of each page by its name. A WaitingError names the first ConfigMap or key that is missing.
-func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTemplate) (sources map[string]string, err error) {
-	sources = map[string]string{}
+// read returns the HTML of each page by its name. A WaitingError names each ConfigMap or key that is missing.
+func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTemplate) (map[string]string, error) {
+	sources, absent := map[string]string{}, []error(nil)
 	maps := map[string]*corev1.ConfigMap{}
 	for _, page := range template.Spec.Pages {
 		if page.HTMLFrom == nil {
@@ -215,25 +215,27 @@ func (r *Reconciler) read(ctx context.Context, template *platenv1alpha1.RenderTe
 		switch {
 		case missing == "":
 			sources[page.Name] = text
-		case err != nil:
 		case maps[ref.Name].UID == "":
-			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
-				"page '%s': ConfigMap '%s' does not exist in namespace '%s'", page.Name, ref.Name, template.Namespace)
+			absent = append(absent, reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry,
+				"page '%s': ConfigMap '%s' does not exist in namespace '%s'", page.Name, ref.Name, template.Namespace))
 		default:
-			err = reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "page '%s': %s", page.Name, missing)
+			absent = append(absent, reconcile.Waiting(platenv1alpha1.SourceNotFoundReason, sourceRetry, "page '%s': %s", page.Name, missing))
 		}
 	}
-	return sources, err
+	return sources, reconcile.Join(absent)
 }
 
-// checkFontSets returns what jobs of the template wait for or fail by: the first FontSet that it names and that does not exist, or is not Ready.
+// checkFontSets returns what jobs of the template fail by or wait for: the first FontSet that it names and that is wrong, else all that do not exist or are
+// not Ready.
 func (r *Reconciler) checkFontSets(ctx context.Context, template *platenv1alpha1.RenderTemplate) error {
+	var absent []error
 	for i, ref := range template.Spec.FontSetRefs {
 		set := &platenv1alpha1.FontSet{}
 		err := r.Client.Get(ctx, types.NamespacedName{Namespace: template.Namespace, Name: ref.Name}, set)
 		if apierrors.IsNotFound(err) {
-			return reconcile.Waiting(platenv1alpha1.FontSetNotFoundReason, sourceRetry,
-				"spec.fontSetRefs[%d]: FontSet '%s' does not exist in namespace '%s'", i, ref.Name, template.Namespace)
+			absent = append(absent, reconcile.Waiting(platenv1alpha1.FontSetNotFoundReason, sourceRetry,
+				"spec.fontSetRefs[%d]: FontSet '%s' does not exist in namespace '%s'", i, ref.Name, template.Namespace))
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("reading FontSet %s: %w", ref.Name, err)
@@ -243,10 +245,10 @@ func (r *Reconciler) checkFontSets(ctx context.Context, template *platenv1alpha1
 		case ready.Status == metav1.ConditionFalse:
 			return reconcile.Terminal(ready.Reason, "spec.fontSetRefs[%d]: FontSet '%s': %s", i, ref.Name, ready.Message)
 		case ready.Status == metav1.ConditionUnknown:
-			return reconcile.Waiting(ready.Reason, sourceRetry, "spec.fontSetRefs[%d]: FontSet '%s': %s", i, ref.Name, ready.Message)
+			absent = append(absent, reconcile.Waiting(ready.Reason, sourceRetry, "spec.fontSetRefs[%d]: FontSet '%s': %s", i, ref.Name, ready.Message))
 		}
 	}
-	return nil
+	return reconcile.Join(absent)
 }
 
 // templatesOf names the templates that name a FontSet.

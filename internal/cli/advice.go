@@ -160,7 +160,7 @@ var sameRender = regexp.MustCompile(`^RenderJob '([^']+)' renders the same; `)
 func aboutSources(message, usual string) string {
 	found := outsideSource.FindStringSubmatch(message)
 	switch {
-	case found == nil:
+	case found == nil, strings.Contains(message, "ConfigMap '"): // which a person has to make, whatever else is missing
 		return usual
 	case strings.HasSuffix(message, beingFetched), strings.HasSuffix(message, beingRead):
 		return "Wait: Platen fetches the fonts:\nkubectl get fontset " + found[1] + " -n NS"

@@ -277,6 +277,7 @@ func TestAdviceAboutSourcesOfFontSets(t *testing.T) {
 	for name, c := range map[string]struct{ message, want string }{
 		"a ConfigMap":              {"spec.modificationsFrom[0]: ConfigMap 'texts' does not exist in namespace 'marketing'", "kubectl get configmaps -n marketing"},
 		"a ConfigMap of a FontSet": {"FontSet 'u': spec.sources[0]: ConfigMap 'u' does not exist in namespace 'marketing'", "kubectl get configmaps -n marketing"},
+		"two kinds":                {"FontSet 'u': spec.sources[0].url: the file is being fetched; spec.modificationsFrom[0]: ConfigMap 'texts' does not exist in namespace 'marketing'", "kubectl get configmaps -n marketing"},
 		"a URL":                    {"FontSet 'u': spec.sources[0].url: the file cannot be fetched: the answer was HTTP 404, and must be 200", "kubectl edit fontset u -n marketing"},
 		"a URL of the template's":  {"spec.fontSetRefs[1]: FontSet 'brand.v2': spec.sources[12].url: the file cannot be fetched: no connection", "kubectl edit fontset brand.v2 -n marketing"},
 		"an image":                 {"FontSet 'u': spec.sources[0].image: it cannot be read: the registry answers HTTP 500, which must be 200", "kubectl edit fontset u -n marketing"},

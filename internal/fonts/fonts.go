@@ -125,10 +125,11 @@ func (l *Library) Files(ctx context.Context, set *platenv1alpha1.FontSet) ([]Fil
 }
 
 // bySource returns what Files returns, for each source. A *reconcile.TerminalError names each source that has a mistake, so that all of them can be corrected
-// at once.
+// at once, and a *reconcile.WaitingError each ConfigMap that does not exist; the kind of the first decides.
 func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([][]File, error) {
 	lists, count := make([][]File, 0, len(set.Spec.Sources)), 0
-	var wrong []error
+	var wrong, missing []error
+	var awaited error // the first file that is not there
 	for i, source := range set.Spec.Sources {
 		files, err := l.inSource(ctx, set, source)
 		if err != nil {
@@ -137,10 +138,16 @@ func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([]
 				within = fmt.Sprintf("spec.sources[%d].", i) // the error names the field
 			}
 			err = reconcile.Within(within, err)
-			if reconcile.AsTerminal(err) != nil {
-				wrong = append(wrong, err)
-			} else if len(wrong) == 0 {
+			switch isWrong := reconcile.AsTerminal(err) != nil; {
+			case !isWrong && reconcile.AsWaiting(err) == nil:
 				return nil, err
+			case isWrong && missing == nil && awaited == nil:
+				wrong = append(wrong, err)
+			case isWrong || wrong != nil: // what comes first is of the other kind
+			case source.ConfigMapRef != nil:
+				missing = append(missing, err)
+			case awaited == nil:
+				awaited = err
 			}
 			continue
 		}
@@ -149,6 +156,12 @@ func (l *Library) bySource(ctx context.Context, set *platenv1alpha1.FontSet) ([]
 	}
 	if len(wrong) > 0 {
 		return nil, reconcile.Join(wrong)
+	}
+	if len(missing) > 0 {
+		return nil, reconcile.Join(missing)
+	}
+	if awaited != nil {
+		return nil, awaited
 	}
 	if count > MaxFonts {
 		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason, "spec.sources: they have %d fonts; at most %d are allowed", count, MaxFonts)

@@ -283,6 +283,11 @@ func TestALibraryFollowsConfigMaps(t *testing.T) {
 	if _, err := library.Files(t.Context(), set); reconcile.AsWaiting(err) == nil || !strings.HasPrefix(err.Error(), "spec.sources[1]: ConfigMap 'missing' does not exist") {
 		t.Errorf("%v", err)
 	}
+	set.Spec.Sources = append(set.Spec.Sources, platenv1alpha1.FontSource{ConfigMapRef: &platenv1alpha1.ConfigMapReference{Name: "gone"}})
+	const both = "spec.sources[1]: ConfigMap 'missing' does not exist in namespace 'marketing'; spec.sources[2]: ConfigMap 'gone' does not exist in namespace 'marketing'"
+	if _, err := library.Files(t.Context(), set); reconcile.AsWaiting(err) == nil || err.Error() != both {
+		t.Errorf("%v", err)
+	}
 }
 
 // Whoever corrects one source shall not meet the mistake of the next one only then.

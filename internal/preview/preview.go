@@ -113,6 +113,7 @@ func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string)
 		return nil, reconcile.Terminal(platenv1alpha1.FontSetNotFoundReason, "it is not among the given FontSets")
 	}
 	var list []render.Font
+	var missing []error
 	for position, source := range r.FontSets[i].Spec.Sources {
 		if source.ConfigMapRef == nil {
 			files, err := fetcher.FetchAll(ctx, r.Template.Namespace, source)
@@ -128,7 +129,8 @@ func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string)
 		from := source.ConfigMapName()
 		n := slices.IndexFunc(r.ConfigMaps, func(m corev1.ConfigMap) bool { return m.Name == from })
 		if n < 0 {
-			return nil, reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "ConfigMap '%s' is not among the given ConfigMaps", from)
+			missing = append(missing, reconcile.Terminal(platenv1alpha1.SourceNotFoundReason, "ConfigMap '%s' is not among the given ConfigMaps", from))
+			continue
 		}
 		files, err := fonts.InConfigMap(&r.ConfigMaps[n])
 		if err != nil {
@@ -136,7 +138,7 @@ func (r Request) fonts(ctx context.Context, fetcher *fonts.Fetcher, name string)
 		}
 		list = append(list, fonts.Of(files)...)
 	}
-	return list, nil
+	return list, reconcile.Join(missing)
 }
 
 func (r Request) configMapValue(_ context.Context, _ string, ref platenv1alpha1.ConfigMapKeySelector) (string, error) {

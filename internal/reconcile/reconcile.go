@@ -47,25 +47,49 @@ func Terminal(reason, format string, args ...any) error {
 const MaxMistakes = 10
 
 // Join returns one TerminalError of several, so that all mistakes can be corrected at once, with the reason of the first; nil if there is none. It leaves out
-// nil. An error that is no TerminalError hides all others.
+// nil. WaitingErrors hide TerminalErrors, and become one in the same way. Any other error hides all.
 func Join(wrong []error) error {
 	wrong = slices.DeleteFunc(slices.Clone(wrong), func(err error) bool { return err == nil })
-	if len(wrong) == 0 {
-		return nil
-	}
-	messages, notes := make([]string, 0, len(wrong)), make([]string, 0, len(wrong))
+	messages, notes, awaited := make([]string, 0, len(wrong)), make([]string, 0, len(wrong)), []*WaitingError(nil)
 	for _, err := range wrong {
-		terminal := AsTerminal(err)
-		if terminal == nil {
+		terminal, waiting := AsTerminal(err), AsWaiting(err)
+		switch {
+		case terminal != nil:
+			messages, notes = append(messages, terminal.Message), append(notes, terminal.Note)
+		case waiting != nil:
+			awaited = append(awaited, waiting)
+		default:
 			return err
 		}
-		messages, notes = append(messages, terminal.Message), append(notes, terminal.Note)
 	}
-	if more := len(wrong) - MaxMistakes; more > 0 {
-		rest := fmt.Sprintf("and %d more", more)
-		messages, notes = append(messages[:MaxMistakes], rest), append(notes[:MaxMistakes], rest)
+	switch {
+	case len(awaited) > 0:
+		return joinAwaited(awaited)
+	case len(wrong) == 0:
+		return nil
 	}
-	return &TerminalError{Reason: AsTerminal(wrong[0]).Reason, Message: strings.Join(messages, "; "), Note: strings.Join(notes, "; ")}
+	return &TerminalError{Reason: AsTerminal(wrong[0]).Reason, Message: listed(messages), Note: listed(notes)}
+}
+
+// joinAwaited returns one WaitingError of several, which waits until the first of them is due.
+func joinAwaited(awaited []*WaitingError) error {
+	joined, messages := *awaited[0], make([]string, 0, len(awaited))
+	for _, w := range awaited {
+		messages = append(messages, w.Message)
+		if w.After > 0 && (joined.After == 0 || w.After < joined.After) {
+			joined.After = w.After
+		}
+	}
+	joined.Message = listed(messages)
+	return &joined
+}
+
+// listed returns messages in one text, of at most MaxMistakes.
+func listed(messages []string) string {
+	if more := len(messages) - MaxMistakes; more > 0 {
+		messages = append(slices.Clone(messages[:MaxMistakes]), fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(messages, "; ")
 }
 
 // WaitingError means that something else must happen first. It is shown as Reconciling, unless it is Blocked.

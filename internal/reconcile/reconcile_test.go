@@ -209,10 +209,19 @@ func TestJoin(t *testing.T) {
 		"two":                  {wrong: []error{first, second}, want: &TerminalError{"First", "a: secret; b", "a: …; b"}},
 		"as many as are named": {wrong: slices.Repeat([]error{second}, MaxMistakes), want: Terminal("Second", "%s", strings.Repeat("b; ", MaxMistakes-1)+"b")},
 		"more":                 {wrong: slices.Repeat([]error{second}, MaxMistakes+2), want: Terminal("Second", "%s", strings.Repeat("b; ", MaxMistakes)+"and 2 more")},
+		"what they wait for": {
+			wrong: []error{first, Waiting("Later", 0, "x"), nil, Waiting("Soon", time.Minute, "y"), Waiting("Now", time.Second, "z")},
+			want:  &WaitingError{Reason: "Later", Message: "x; y; z", After: time.Second},
+		},
+		"more than is named": {
+			wrong: slices.Repeat([]error{Waiting("Soon", time.Minute, "x")}, MaxMistakes+1),
+			want:  Waiting("Soon", time.Minute, "%s", strings.Repeat("x; ", MaxMistakes)+"and 1 more"),
+		},
 		"what is no mistake":   {wrong: append(slices.Repeat([]error{second}, MaxMistakes), broken), want: broken},
 	} {
 		got := Join(tc.wrong)
-		if diff := cmp.Diff(AsTerminal(tc.want), AsTerminal(got)); diff != "" || AsTerminal(got) == nil && !errors.Is(got, tc.want) {
+		if diff := cmp.Diff(AsTerminal(tc.want), AsTerminal(got)) + cmp.Diff(AsWaiting(tc.want), AsWaiting(got)); diff != "" ||
+			AsTerminal(got) == nil && AsWaiting(got) == nil && !errors.Is(got, tc.want) {
 			t.Errorf("%s: got %v, want %v (-want +got):\n%s", name, got, tc.want, diff)
 		}
 	}

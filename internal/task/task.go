@@ -82,8 +82,10 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 		Scale:   n.Scale,
 		Quality: int(job.Spec.Output.Quality),
 	}
+	var missing []error
 	if len(wrong) == 0 { // else the rest has no pages, sizes and numbers to build on
-		err := addWork(ctx, &task, job, template, n, limits, sources)
+		var err error
+		missing, err = addWork(ctx, &task, job, template, n, limits, sources)
 		if mistake := reconcile.AsTerminal(err); mistake != nil && mistake.Reason == platenv1alpha1.InvalidSpecReason {
 			wrong = append(wrong, err)
 		} else if err != nil {
@@ -91,10 +93,12 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 		}
 	}
 	merged, origins, err := Values(ctx, job, sources.Value)
-	if err != nil {
-		if reconcile.AsTerminal(err) == nil && len(wrong) > 0 {
-			err = nil // what is wrong stays so, whatever the ConfigMap has
-		}
+	switch {
+	case err != nil && len(wrong) > 0 && (reconcile.AsTerminal(err) == nil || isMissing(err)):
+		return render.Task{}, reconcile.Join(wrong) // what is wrong stays so, whatever the ConfigMap has
+	case len(wrong) == 0 && len(missing) > 0 && (err == nil || isMissing(err)):
+		return render.Task{}, reconcile.Join(append(missing, err))
+	case err != nil:
 		return render.Task{}, reconcile.Join(append(wrong, err))
 	}
 	task.Modifications = merged
@@ -118,21 +122,32 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	return task, nil
 }
 
-// addWork adds to a task what its job and its template have besides values: options, pages, sizes and fonts. checkSpec has found nothing wrong.
+// isMissing reports whether an error says that a ConfigMap, its key or a FontSet does not exist: there may be more of them, and they are named together.
+func isMissing(err error) bool {
+	if mistake := reconcile.AsTerminal(err); mistake != nil { // of a preview, where nobody waits
+		return mistake.Reason == platenv1alpha1.SourceNotFoundReason || mistake.Reason == platenv1alpha1.FontSetNotFoundReason
+	}
+	return reconcile.AsWaiting(err) != nil
+}
+
+// addWork adds to a task what its job and its template have besides values: options, pages, sizes and fonts. checkSpec has found nothing wrong. It returns
+// what of it is missing.
 func addWork(
 	ctx context.Context, task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, n numbers.Numbers, limits Limits, sources Sources,
-) error {
+) (missing []error, err error) {
 	if err := applyOptions(task, job, template, n, limits); err != nil {
-		return err
+		return nil, err
 	}
-	if err := addPages(ctx, task, job, template, sources.Value); err != nil {
-		return err
+	missing, err = addPages(ctx, task, job, template, sources.Value)
+	if err != nil {
+		return nil, err
 	}
 	applySizes(task, job.Spec.Output)
 	if err := checkSizes(*task, job.Spec.Output, limits); err != nil {
-		return err
+		return nil, err
 	}
-	return addFonts(ctx, task, job.Namespace, template, sources.Fonts)
+	withoutFonts, err := addFonts(ctx, task, job.Namespace, template, sources.Fonts)
+	return append(missing, withoutFonts...), err
 }
 
 // checkSpec reads the numbers of a job. The errors name all fields that are wrong by themselves, or that the manager's flags or the template's number of
@@ -340,23 +355,27 @@ func namesOfPages(html func(page int) (string, bool)) func(page int) *bindings.N
 }
 
 // addPages selects the pages and reads their HTML.
-func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, read ReadValue) error {
+func addPages(ctx context.Context, task *render.Task, job *platenv1alpha1.RenderJob, template *platenv1alpha1.RenderTemplate, read ReadValue) (missing []error, err error) {
 	numbers, err := selectPages(job, template)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, n := range numbers {
 		page := template.Spec.Pages[n-1]
 		html, err := pageHTML(ctx, job.Namespace, page, read)
 		if err != nil {
-			return reconcile.Within(fmt.Sprintf("RenderTemplate '%s': spec.pages[%d].htmlFrom: ", template.Name, n-1), err)
+			err = reconcile.Within(fmt.Sprintf("RenderTemplate '%s': spec.pages[%d].htmlFrom: ", template.Name, n-1), err)
+			if !isMissing(err) {
+				return nil, err
+			}
+			missing = append(missing, err)
 		}
 		task.Pages = append(task.Pages, render.Page{
 			Number: n, ID: pageID(template, page), Name: page.Name,
 			Width: int(page.Width), Height: int(page.Height), HTML: html,
 		})
 	}
-	return nil
+	return missing, nil
 }
 
 // pageHTML returns the HTML of a page.
@@ -371,12 +390,16 @@ func pageHTML(ctx context.Context, namespace string, page platenv1alpha1.Templat
 const maxFonts = 32 << 20
 
 // addFonts adds the fonts of the template's FontSets.
-func addFonts(ctx context.Context, task *render.Task, namespace string, template *platenv1alpha1.RenderTemplate, read ReadFonts) error {
+func addFonts(ctx context.Context, task *render.Task, namespace string, template *platenv1alpha1.RenderTemplate, read ReadFonts) (missing []error, err error) {
 	total := int64(0)
 	for _, ref := range template.Spec.FontSetRefs {
 		fonts, err := read(ctx, namespace, ref.Name)
 		if err != nil {
-			return reconcile.Within(fmt.Sprintf("FontSet '%s': ", ref.Name), err)
+			err = reconcile.Within(fmt.Sprintf("FontSet '%s': ", ref.Name), err)
+			if !isMissing(err) {
+				return nil, err
+			}
+			missing = append(missing, err)
 		}
 		for _, f := range fonts {
 			total += f.Size
@@ -384,10 +407,10 @@ func addFonts(ctx context.Context, task *render.Task, namespace string, template
 		task.Fonts = append(task.Fonts, fonts...)
 	}
 	if total > maxFonts {
-		return reconcile.Terminal(platenv1alpha1.InvalidFontReason,
+		return nil, reconcile.Terminal(platenv1alpha1.InvalidFontReason,
 			"the FontSets of template '%s' have %d bytes of fonts; at most %d are allowed: name fewer in spec.fontSetRefs, or use WOFF2 files", template.Name, total, maxFonts)
 	}
-	return nil
+	return missing, nil
 }
 
 // applyOptions sets the options of the job's format.
@@ -477,12 +500,12 @@ func pageID(template *platenv1alpha1.RenderTemplate, page platenv1alpha1.Templat
 }
 
 // Values returns the values that a job gives its template, merged from its sources: later ones override earlier ones. origins has the ConfigMaps of the
-// values that are not the job's own. The error names all sources that hold no values; one that cannot be read hides them.
+// values that are not the job's own. The error names all sources that hold no values; if some cannot be read, it names those alone.
 func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) (
 	merged map[string]any, origins map[string]platenv1alpha1.ConfigMapKeySelector, err error,
 ) {
 	merged, origins = map[string]any{}, map[string]platenv1alpha1.ConfigMapKeySelector{}
-	var wrong []error
+	var wrong, missing []error
 	refuse := func(format string, args ...any) {
 		wrong = append(wrong, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason, format, args...))
 	}
@@ -490,7 +513,12 @@ func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) 
 		ref := source.ConfigMapKeyRef
 		text, err := read(ctx, job.Namespace, ref)
 		if err != nil {
-			return nil, nil, reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
+			err = reconcile.Within(fmt.Sprintf("spec.modificationsFrom[%d]: ", i), err)
+			if !isMissing(err) {
+				return nil, nil, err
+			}
+			missing = append(missing, err)
+			continue
 		}
 		object, err := readObject(text)
 		switch {
@@ -503,6 +531,9 @@ func Values(ctx context.Context, job *platenv1alpha1.RenderJob, read ReadValue) 
 		for key := range object {
 			origins[key] = ref
 		}
+	}
+	if len(missing) > 0 {
+		return nil, nil, reconcile.Join(missing)
 	}
 	if m := job.Spec.Modifications; m != nil {
 		if len(m.Raw) > maxModifications {

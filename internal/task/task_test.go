@@ -317,7 +317,7 @@ func TestBuildNamesMistakesOfAllKinds(t *testing.T) {
 	}
 }
 
-func TestAMissingSourceIsNamedByItsField(t *testing.T) {
+func TestMissingSourcesAreNamedByTheirFields(t *testing.T) {
 	from := func(name string) platenv1alpha1.ConfigMapKeySelector {
 		return platenv1alpha1.ConfigMapKeySelector{Name: name, Key: "k"}
 	}
@@ -326,6 +326,10 @@ func TestAMissingSourceIsNamedByItsField(t *testing.T) {
 	})
 	linked := newTemplate(2)
 	linked.Spec.Pages[1].HTML, linked.Spec.Pages[1].HTMLFrom = "", &platenv1alpha1.HTMLSource{ConfigMapKeyRef: from("pages")}
+	several, linkedTwice := job.DeepCopy(), linked.DeepCopy()
+	several.Spec.ModificationsFrom = []platenv1alpha1.ModificationsSource{{ConfigMapKeyRef: from("nix")}, {ConfigMapKeyRef: from("there")}, {ConfigMapKeyRef: from("nor")}}
+	linkedTwice.Spec.Pages[0].HTML, linkedTwice.Spec.Pages[0].HTMLFrom = "", &platenv1alpha1.HTMLSource{ConfigMapKeyRef: from("front")}
+	linkedTwice.Spec.FontSetRefs = []platenv1alpha1.FontSetReference{{Name: "brand"}}
 	for _, c := range []struct {
 		job      *platenv1alpha1.RenderJob
 		template *platenv1alpha1.RenderTemplate
@@ -333,8 +337,15 @@ func TestAMissingSourceIsNamedByItsField(t *testing.T) {
 	}{
 		{job, newTemplate(1), "spec.modificationsFrom[1]: no nix/k"},
 		{newJob(nil), linked, "RenderTemplate 'banner': spec.pages[1].htmlFrom: no pages/k"},
+		{several, linkedTwice, "RenderTemplate 'banner': spec.pages[0].htmlFrom: no front/k; RenderTemplate 'banner': spec.pages[1].htmlFrom: no pages/k; " +
+			"FontSet 'brand': no brand; spec.modificationsFrom[0]: no nix/k; spec.modificationsFrom[2]: no nor/k"},
 	} {
-		_, err := Build(t.Context(), c.job, c.template, DefaultLimits, Sources{Value: configMaps{"there/k": "{}"}.read})
+		_, err := Build(t.Context(), c.job, c.template, DefaultLimits, Sources{
+			Value: configMaps{"there/k": "{}"}.read,
+			Fonts: func(_ context.Context, _, name string) ([]render.Font, error) {
+				return nil, reconcile.Waiting(platenv1alpha1.FontSetNotFoundReason, 0, "no %s", name)
+			},
+		})
 		if waiting := reconcile.AsWaiting(err); waiting == nil || waiting.Reason != platenv1alpha1.SourceNotFoundReason || waiting.Message != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
