@@ -173,11 +173,12 @@ func TestManagerServesSomeNamespaces(t *testing.T) {
 		}
 		return false
 	}
+	// ready returns why an object is Ready or not; empty if no manager has seen it.
 	ready := func(object client.Object, conditions *[]metav1.Condition, namespace string) string {
 		if err := admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "card"}, object); err != nil {
 			t.Fatal(err)
 		}
-		if c := meta.FindStatusCondition(*conditions, platenv1alpha1.ReadyCondition); c != nil {
+		if c := meta.FindStatusCondition(*conditions, platenv1alpha1.ReadyCondition); c != nil && c.Reason != platenv1alpha1.PendingReason {
 			return c.Reason
 		}
 		return ""
