@@ -37,8 +37,12 @@ const (
 // argumentName matches the arguments that Anthropic's API takes. It refuses a whole conversation for a tool with any other.
 var argumentName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
-// maxFurther bounds the values that a tool's description names.
-const maxFurther = 20
+const (
+	// maxFurther bounds the values that a tool's description names.
+	maxFurther = 20
+	// maxUnknown bounds the arguments that one answer names.
+	maxUnknown = 10
+)
 
 // The names of a request's fields in the words of the tool render, and in those of a template's tool, whose values are arguments.
 var (
@@ -108,7 +112,10 @@ func (t template) tool() *mcp.Tool {
 		description = about + " " + description
 	}
 	if len(further) > 0 {
-		description += " The tool render also takes, in modifications: " + strings.Join(further[:min(len(further), maxFurther)], ", ") + "."
+		if more := len(further) - maxFurther; more > 0 {
+			further = append(further[:maxFurther], fmt.Sprintf("and %d more, which list_templates names", more))
+		}
+		description += " The tool render also takes, in modifications: " + strings.Join(further, ", ") + "."
 	}
 	return &mcp.Tool{
 		Name: t.name, Title: t.Title, Description: description, InputSchema: object(properties, required...), Annotations: &mcp.ToolAnnotations{Title: t.Title},
@@ -136,15 +143,29 @@ func (t template) split(arguments json.RawMessage) (id json.RawMessage, output m
 	return id, output, modifications, err
 }
 
-// unknownArgument says which argument a tool does not have; empty if it has all.
+// unknownArgument says which arguments a tool does not have, and once which it has; empty if it has all.
 func unknownArgument(given map[string]json.RawMessage, known map[string]any) string {
-	names := slices.Sorted(maps.Keys(known))
+	names, unknown, more, told := slices.Sorted(maps.Keys(known)), []string{}, 0, false
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if _, ok := known[name]; !ok {
-			return fmt.Sprintf("%.100s: there is no such argument; %s", name, meant(name, names))
+		if _, ok := known[name]; ok {
+			continue
 		}
+		if len(unknown) == maxUnknown {
+			more++
+			continue
+		}
+		text, hint := fmt.Sprintf("%.100s: there is no such argument", name), meant(name, names)
+		isQuestion := strings.HasSuffix(hint, "?")
+		if isQuestion || !told {
+			text += "; " + hint
+		}
+		told = told || !isQuestion
+		unknown = append(unknown, text)
 	}
-	return ""
+	if more > 0 {
+		unknown = append(unknown, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(unknown, "; ")
 }
 
 // mistaken says which value was meant to be another argument: one that begins with a dollar or as the arguments do, or is called as an argument

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -141,6 +142,17 @@ func TestMistakenArguments(t *testing.T) {
 	properties := outputs()
 	properties["template"], properties["modifications"] = nil, nil
 	if got := unknownArgument(map[string]json.RawMessage{"headline": nil}, properties); !strings.Contains(got, "there are modifications, output.fileName, ") {
+		t.Error(got)
+	}
+	const two = "template2: there is no such argument; did you mean template?; x: there is no such argument; there are "
+	if got := unknownArgument(map[string]json.RawMessage{"x": nil, "template2": nil, "y": nil}, properties); !strings.HasPrefix(got, two) || !strings.HasSuffix(got, "; y: there is no such argument") {
+		t.Error(got)
+	}
+	many := map[string]json.RawMessage{}
+	for i := range 2 * maxUnknown {
+		many[strconv.Itoa(i)] = nil
+	}
+	if got := unknownArgument(many, properties); strings.Count(got, "no such argument") != maxUnknown || !strings.HasSuffix(got, "; and 10 more") {
 		t.Error(got)
 	}
 }

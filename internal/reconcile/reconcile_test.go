@@ -217,7 +217,7 @@ func TestJoin(t *testing.T) {
 			wrong: slices.Repeat([]error{Waiting("Soon", time.Minute, "x")}, MaxMistakes+1),
 			want:  Waiting("Soon", time.Minute, "%s", strings.Repeat("x; ", MaxMistakes)+"and 1 more"),
 		},
-		"what is no mistake":   {wrong: append(slices.Repeat([]error{second}, MaxMistakes), broken), want: broken},
+		"what is no mistake": {wrong: append(slices.Repeat([]error{second}, MaxMistakes), broken), want: broken},
 	} {
 		got := Join(tc.wrong)
 		if diff := cmp.Diff(AsTerminal(tc.want), AsTerminal(got)) + cmp.Diff(AsWaiting(tc.want), AsWaiting(got)); diff != "" ||

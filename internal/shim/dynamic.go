@@ -621,7 +621,7 @@ func unused(template *platenv1alpha1.RenderTemplate, keys []string, modification
 	for _, u := range task.UnusedFields(template, html)(modifications) {
 		warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), u.Hint})
 	}
-	return warnings[:min(len(warnings), maxWarnings)]
+	return bounded(warnings)
 }
 
 // dynamicQuery returns modifications as parameters: texts as they are, anything else as JSON. What is null has the default of a declared parameter. The

@@ -26,6 +26,14 @@ import (
 // maxWarnings bounds the warnings about a request.
 const maxWarnings = 64
 
+// bounded returns at most maxWarnings. The last one says so if there are more.
+func bounded(warnings []Warning) []Warning {
+	if len(warnings) <= maxWarnings {
+		return warnings
+	}
+	return append(slices.Clone(warnings[:maxWarnings-1]), Warning{"There are more warnings", fmt.Sprintf("one answer has at most %d: correct what these name first", maxWarnings)})
+}
+
 // Request is the body of POST /v1/studio/render.
 type Request struct {
 	TemplateID TemplateID `json:"templateId" required:"true"`
@@ -520,7 +528,7 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if err := json.Unmarshal(plain, &target); err != nil {
 		return target, nil, &FieldError{"body", "must be a JSON object of this request's fields"}
 	}
-	return target, ignored[:min(len(ignored), maxWarnings)], wrong
+	return target, bounded(ignored), wrong
 }
 
 // checkTwice refuses valid JSON with a field that is there twice. encoding/json would take the last one. path is the path of the JSON in the
@@ -768,7 +776,7 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 		}
 		at := slices.Index(names, plainName(name))
 		if at < 0 || fields[at].Anonymous {
-			if len(ignored) < maxWarnings { // there may be many thousands
+			if len(ignored) <= maxWarnings { // there may be many thousands
 				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, path, fields)})
 			}
 			continue

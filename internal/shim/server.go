@@ -279,7 +279,7 @@ func unknownParameters(r *http.Request) (warnings []Warning) {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
-		if slices.Contains(names, name) || len(warnings) == maxWarnings {
+		if slices.Contains(names, name) || len(warnings) > maxWarnings {
 			continue
 		}
 		details := "the query of this route has no parameters"
@@ -290,6 +290,7 @@ func unknownParameters(r *http.Request) (warnings []Warning) {
 		}
 		warnings = append(warnings, Warning{fmt.Sprintf("Parameter '%.100s' of the query is not known and was ignored", name), details})
 	}
+	warnings = bounded(warnings)
 	if counts, other := r.URL.Query().Get("templateId"), r.URL.Query().Get("template_id"); slices.Contains(names, "template_id") && counts != "" && other != "" && counts != other {
 		warnings = append(warnings, Warning{Title: "Parameter 'template_id' of the query was ignored, because 'templateId' is there too"})
 	}
@@ -497,7 +498,10 @@ func fromAPI(h http.Header, err error, api apierrors.APIStatus) (status int, mes
 		status = http.StatusBadRequest
 		if details := api.Status().Details; details != nil && len(details.Causes) > 0 {
 			causes := causesOf(api)
-			message = strings.Join(causes[:min(len(causes), maxCauses)], "; ")
+			if more := len(causes) - maxCauses; more > 0 {
+				causes = append(causes[:maxCauses], fmt.Sprintf("and %d more", more))
+			}
+			message = strings.Join(causes, "; ")
 		}
 	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err):
 		if seconds, ok := apierrors.SuggestsClientDelay(err); ok {

@@ -203,7 +203,7 @@ func TestParseForgives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings, err := parse[Request](body); err != nil || len(warnings) != maxWarnings {
+	if _, warnings, err := parse[Request](body); err != nil || len(warnings) != maxWarnings || warnings[maxWarnings-1].Title != "There are more warnings" {
 		t.Errorf("%d warnings, %v", len(warnings), err)
 	}
 }
