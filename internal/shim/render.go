@@ -17,6 +17,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -374,15 +376,50 @@ func (s *Server) refuse(ctx context.Context, c caller, job *platenv1alpha1.Rende
 	if err != nil {
 		return wrong
 	}
-	err = s.limitedCreate(ctx, api, job.DeepCopy(), client.DryRunAll)
-	if status := apierrors.APIStatus(nil); apierrors.IsInvalid(err) && errors.As(err, &status) {
+	s.sayRefused(ctx, api, job, s.limitedCreate(ctx, api, job.DeepCopy(), client.DryRunAll), wrong)
+	return wrong
+}
+
+// sayRefused adds what the API server refuses of a job, as the error of its creation says. The API server leaves out the rules while a field has a wrong
+// type or value, so it is asked again without those fields: else each answer would be followed by another one.
+func (s *Server) sayRefused(ctx context.Context, api client.Client, job *platenv1alpha1.RenderJob, refusal error, wrong *fieldsError) {
+	for range 2 {
+		status := apierrors.APIStatus(nil)
+		if !apierrors.IsInvalid(refusal) || !errors.As(refusal, &status) {
+			return
+		}
 		causes := causesOf(status)
+		fields := make([]string, 0, len(causes))
 		for i, cause := range causes {
-			causes[i] = inRequestWords(cause)
+			field, _, _ := strings.Cut(cause, ":")
+			fields, causes[i] = append(fields, field), inRequestWords(cause)
 		}
 		wrong.say(causes, 0)
+		if details := status.Status().Details; details == nil || !slices.ContainsFunc(details.Causes, func(cause metav1.StatusCause) bool { return cause.Field == noField }) {
+			return // it has looked at everything
+		}
+		rest, err := withoutFields(job, fields)
+		if err != nil {
+			return
+		}
+		refusal = s.limitedCreate(ctx, api, rest, client.DryRunAll)
 	}
-	return wrong
+}
+
+// withoutFields returns a job without some fields of its spec. Of a list, it leaves out all.
+func withoutFields(job *platenv1alpha1.RenderJob, fields []string) (*platenv1alpha1.RenderJob, error) {
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
+	if err != nil {
+		return nil, err
+	}
+	for _, field := range fields {
+		field, _, _ = strings.Cut(field, "[")
+		if strings.HasPrefix(field, "spec.") {
+			unstructured.RemoveNestedField(object, strings.Split(field, ".")...)
+		}
+	}
+	rest := &platenv1alpha1.RenderJob{}
+	return rest, runtime.DefaultUnstructuredConverter.FromUnstructured(object, rest)
 }
 
 // limitedCreate creates a job. The creates of all callers are bounded.
@@ -457,6 +494,9 @@ func (s *Server) create(ctx context.Context, c caller, job *platenv1alpha1.Rende
 		if err = api.Get(ctx, client.ObjectKeyFromObject(job), job); err == nil {
 			err = sameRequest(job, wanted)
 		}
+	}
+	if s.sayRefused(ctx, api, job, err, wrong); wrong.err() != nil {
+		return wrong
 	}
 	return err
 }

@@ -308,6 +308,7 @@ var _ = Describe("Requests", func() {
 			"templateId=25": "body: must be a JSON object, not a form, a list or nothing",
 			`{"templateId":25,"response":{"format":"bmp"}}`:                                                         "response.format: Unsupported value",
 			`{"templateId":25,"response":{"fileName":"` + strings.Repeat("x", 300) + `"}}`:                          "response.fileName: must be at most 200 characters long",
+			`{"templateId":25,"response":{"format":"bmp","fileName":"a\u0000b"}}`:                                   "response.format: Unsupported value: \"bmp\": supported values: \"png\", \"jpg\", \"jpeg\", \"webp\", \"avif\", \"pdf\", \"mp4\", \"webm\", \"gif\"; response.fileName: Invalid value",
 			`{"templateId":25,"response":{"fileName":"a\u0000b"}}`:                                                  "response.fileName: Invalid value",
 			`{"templateId":25,"response":{"includePages":[` + numbers(201, 4000) + `]}}`:                            "response.includePages",
 			`{"templateId":25,"modifications":` + strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat("}", 20001): "body: must be a JSON object: invalid character '{' exceeded max depth",
