@@ -79,6 +79,7 @@ type S3Spec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+$')",message="must be http:// or https:// and a host, such as https://s3.example.com, without a path"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*:[^]/?#:]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// credentialsSecretRef names the Secret with the keys accessKeyID and secretAccessKey, and with sessionToken for temporary
@@ -132,6 +133,7 @@ type AzureBlobSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^?#@]+$')",message="must be http:// or https:// and a host, such as https://blobs.example.com/account"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*:[^]/?#:]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// credentialsSecretRef names the Secret with the key accountKey. The manager reads it and never writes it.
