@@ -21,6 +21,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -352,11 +353,11 @@ var _ = Describe("Dynamic URLs", func() {
 		job := w.await(ctx, 1)[0]
 		job.Status.ObservedGeneration = &job.Generation
 		for _, kind := range []string{platenv1alpha1.ReadyCondition, platenv1alpha1.RenderedCondition} {
-			job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{
+			meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{
 				Type: kind, Status: metav1.ConditionFalse, Reason: platenv1alpha1.InvalidModificationsReason, Message: "spec.modifications.headline: no", LastTransitionTime: metav1.Now(),
 			})
 		}
-		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{
+		meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{
 			Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue, Reason: platenv1alpha1.FailedReason, LastTransitionTime: metav1.Now(),
 		})
 		Expect(c.Status().Update(ctx, &job)).To(Succeed())
