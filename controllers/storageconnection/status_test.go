@@ -256,10 +256,9 @@ func TestUploadsThatTheConnectionFailedAreRetriedWhileItIsReady(t *testing.T) {
 			continue
 		}
 		for waited, due := range map[time.Duration]bool{59 * time.Second: reason.Advice("dropbox").Checked, time.Minute: true} {
-			switch reason {
-			case storage.ReasonInsufficientSpace:
+			if reason == storage.ReasonInsufficientSpace {
 				due = waited >= time.Minute
-			case storage.ReasonDisabled:
+			} else if reason == storage.ReasonDisabled {
 				due = true // somebody has switched it on
 			}
 			job := failedAt(noon, reason)

@@ -152,10 +152,10 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 // rights are what a visitor may do with the jobs of the workspace.
 type rights struct{ render, retry bool }
 
-// rights returns the visitor's.
+// rights returns the visitor's. The form creates a job, and patches it.
 func (v *visitor) rights(ctx context.Context) (may rights, err error) {
-	if may.render, err = v.can(ctx, "renderjobs", "create"); err == nil {
-		may.retry, err = v.can(ctx, "renderjobs", "patch")
+	if may.retry, err = v.can(ctx, "renderjobs", "patch"); may.retry {
+		may.render, err = v.can(ctx, "renderjobs", "create")
 	}
 	return may, err
 }

@@ -166,7 +166,7 @@ func (s *Server) findTemplate(r *http.Request, v *visitor) (*platenv1alpha1.Rend
 	}
 	t := &platenv1alpha1.RenderTemplate{}
 	err := s.Cache.Get(r.Context(), client.ObjectKey{Namespace: v.Workspace, Name: r.PathValue("template")}, t)
-	if from := r.URL.Query().Get("from"); apierrors.IsNotFound(err) && from != "" {
+	if from := r.URL.Query().Get("from"); apierrors.IsNotFound(err) && s.wasRendered(r.Context(), v, from, r.PathValue("template")) {
 		return nil, &problem{
 			Status: http.StatusNotFound, Title: "The template of this render is gone",
 			Text: fmt.Sprintf("The workspace %s has no RenderTemplate '%.63s' any more. What was rendered stays; to render it again, create the template again.", v.Workspace, r.PathValue("template")),
@@ -181,6 +181,15 @@ func (s *Server) findTemplate(r *http.Request, v *visitor) (*platenv1alpha1.Rend
 		}
 	}
 	return t, err
+}
+
+// wasRendered reports whether a template had a render of a name, as far as the visitor may know.
+func (s *Server) wasRendered(ctx context.Context, v *visitor, name, template string) bool {
+	if name == "" {
+		return false
+	}
+	job, err := s.findJob(ctx, v, name)
+	return err == nil && job.Spec.TemplateRef.Name == template
 }
 
 // newForm returns the form of a template with its defaults.

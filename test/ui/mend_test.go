@@ -270,6 +270,38 @@ func TestTheTemplateOfARenderIsGone(t *testing.T) {
 	if status, body := get("/ui/templates/banner?from=summer"); status != http.StatusNotFound || !strings.Contains(body, "The template of this render is gone") || !strings.Contains(body, `href="/ui/renders/summer"`) {
 		t.Errorf("answered with %d\n%s", status, body)
 	}
+	for _, path := range []string{"/ui/templates/banner?from=winter", "/ui/templates/poster?from=summer"} {
+		if status, body := get(path); status != http.StatusNotFound || !strings.Contains(body, "There is no such template") {
+			t.Errorf("%s: answered with %d\n%s", path, status, body)
+		}
+	}
+}
+
+// The form of a render creates a job and patches it: without one of the two rights, the page does not offer it.
+func TestWhoMayCreateAloneMayNotRenderAgain(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner")
+	job := &platenv1alpha1.RenderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "summer"}, Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
+	}
+	create(t, job)
+	w.finish(t, job, 1, "")
+	creator := w.person(t, "creator", rbacv1.PolicyRule{
+		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list", "watch", "create"},
+	})
+	cookies := signedIn(t, creator)
+	for _, path := range []string{"/ui/renders/summer", "/ui/renders"} {
+		suite.Eventually(t, "the page shows the render", func() error {
+			status, _, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil))
+			if status != http.StatusOK || !strings.Contains(body, "summer") {
+				return fmt.Errorf("answered with %d", status)
+			}
+			if strings.Contains(body, "Render again") {
+				t.Errorf("%s offers to render again", path)
+			}
+			return nil
+		})
+	}
 }
 
 // elsewhere opens a workspace in another tab.
