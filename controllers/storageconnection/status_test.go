@@ -256,10 +256,9 @@ func TestUploadsThatTheConnectionFailedAreRetriedWhileItIsReady(t *testing.T) {
 			continue
 		}
 		for waited, due := range map[time.Duration]bool{59 * time.Second: reason.Advice("dropbox").Checked, time.Minute: true} {
+			due = due || reason == storage.ReasonDisabled // somebody has switched it on
 			if reason == storage.ReasonInsufficientSpace {
 				due = waited >= time.Minute
-			} else if reason == storage.ReasonDisabled {
-				due = true // somebody has switched it on
 			}
 			job := failedAt(noon, reason)
 			r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(job).WithStatusSubresource(job).
