@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/apiserver"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/plural"
 )
@@ -51,7 +53,24 @@ func claim(ctx context.Context, reader client.Reader, store *content.Store, o op
 	if other := (*content.OwnerError)(nil); errors.As(err, &other) {
 		return fmt.Errorf("--content-store: %w; give each a bucket or a prefix of its own or, if the other one is gone for good, add --content-store-take-over=%s", err, other.Owner)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	return nil
+}
+
+// errStore means that the content store has not told whose it is.
+var errStore = errors.New("--content-store")
+
+// awaitStore returns once owned tells whose the content store is, with its error. A store that does not answer may do so in a moment.
+func awaitStore(ctx context.Context, owned func(context.Context) error, probes string, log logr.Logger) (err error) {
+	waited := apiserver.AwaitAnswer(ctx, "The content store", func(ctx context.Context) error {
+		if err = owned(ctx); errors.Is(err, errStore) {
+			return err
+		}
+		return nil
+	}, probes, log)
+	return cmp.Or(waited, err)
 }
 
 // contentCommand runs the command "manager content".

@@ -5,11 +5,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -133,5 +137,48 @@ func TestContentPrune(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ns/present", "ns/present", "ns/swept", "other/gone", "other/gone"}, left); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheManagerWaitsForItsStore replaces the folder of the store with a file, and puts it back. Another installation's store ends the wait.
+func TestTheManagerWaitsForItsStore(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "store")
+	store, err := content.Open(t.Context(), "file://"+folder, content.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(folder), os.WriteFile(folder, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "platen-system", UID: "mine"}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "another", UID: "theirs"}},
+	).Build()
+	wait := func(namespace string, asked func()) error {
+		return awaitStore(t.Context(), func(ctx context.Context) error {
+			asked()
+			return claim(ctx, reader, store, options{namespace: namespace})
+		}, "0", logr.Discard())
+	}
+	times := 0
+	err = wait("platen-system", func() {
+		if times++; times == 2 { // it is back
+			if err := os.Remove(folder); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || times != 2 {
+		t.Errorf("asked %d times: %v", times, err)
+	}
+	if err := wait("another", func() {}); err == nil || !strings.Contains(err.Error(), "--content-store-take-over=mine") {
+		t.Errorf("a store of another installation: %v", err)
+	}
+	if err := wait("missing", func() {}); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("a namespace that does not exist: %v", err)
 	}
 }

@@ -198,7 +198,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer func() { _ = store.Close() }()
 	owned := func(ctx context.Context) error { return claim(ctx, direct, store, o) }
-	if err := owned(ctx); err != nil {
+	if err := awaitStore(ctx, owned, o.probeAddress, ctrl.Log); err != nil {
 		return err
 	}
 	if err := contenturl.CheckBase(o.contentURL); err != nil {

@@ -1,8 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apiserver waits for the API server. A program that ends when it does not answer is started again later and later, by five minutes in the
-// end: after an outage, it would be away for as long again.
+// Package apiserver waits for the API server, or for something else without which a program cannot begin. A program that ends when it does not answer is
+// started again later and later, by five minutes in the end: after an outage, it would be away for as long again.
 package apiserver
 
 import (
@@ -38,20 +38,26 @@ func Await(ctx context.Context, config *rest.Config, probes string, log logr.Log
 		return fmt.Errorf("the address of the API server: %w", err)
 	}
 	target := server.JoinPath("version").String()
-	problem := ask(ctx, client, target)
+	return AwaitAnswer(ctx, "The API server", func(ctx context.Context) error { return ask(ctx, client, target) }, probes, log)
+}
+
+// AwaitAnswer returns once ask returns no error, or when ctx ends. Until then, it asks every second, and answers probes as Await does. name is what the log
+// and the probes call what is asked.
+func AwaitAnswer(ctx context.Context, name string, ask func(context.Context) error, probes string, log logr.Logger) error {
+	problem := ask(ctx)
 	if problem == nil {
 		return nil
 	}
-	stop, err := answerProbes(ctx, probes)
+	stop, err := answerProbes(ctx, probes, name)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	reported := time.Time{}
-	for ; problem != nil; problem = ask(ctx, client, target) {
+	for ; problem != nil; problem = ask(ctx) {
 		if time.Since(reported) >= reportDelay {
 			reported = time.Now()
-			log.Error(problem, "The API server does not answer; waiting for it")
+			log.Error(problem, name+" does not answer; waiting for it")
 		}
 		select {
 		case <-ctx.Done():
@@ -59,7 +65,7 @@ func Await(ctx context.Context, config *rest.Config, probes string, log logr.Log
 		case <-time.After(retryDelay):
 		}
 	}
-	log.Info("The API server answers")
+	log.Info(name + " answers")
 	return nil
 }
 
@@ -83,8 +89,8 @@ func ask(ctx context.Context, client *http.Client, target string) error {
 	return nil
 }
 
-// answerProbes answers the probes of the kubelet until stop is called.
-func answerProbes(ctx context.Context, address string) (stop func(), err error) {
+// answerProbes answers the probes of the kubelet until stop is called. name is what does not answer.
+func answerProbes(ctx context.Context, address, name string) (stop func(), err error) {
 	if address == "" || address == "0" {
 		return func() {}, nil
 	}
@@ -95,7 +101,7 @@ func answerProbes(ctx context.Context, address string) (stop func(), err error) 
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "the API server does not answer", http.StatusServiceUnavailable)
+		http.Error(w, name+" does not answer", http.StatusServiceUnavailable)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: headerTimeout}
 	ended := make(chan struct{})
