@@ -315,9 +315,11 @@ func (f *filming) seek(ctx context.Context, t *tab, now float64) (drawn bool, er
 		t.modules.quiet(ctx)
 		unseen, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].rest()")
 	}
+	// The default interval is that of a screen, which the page's thread may exceed (docs/design/rendering.md).
+	plain := headlessexperimental.BeginFrameParams{Interval: 1000 / float64(f.task.Video.FPS)}
 	for n := 0; n < maxUnseen && unseen == true && err == nil; n++ {
 		drawn = true
-		if _, err = t.frame(ctx, headlessexperimental.BeginFrameParams{}); err == nil {
+		if _, err = t.frame(ctx, plain); err == nil {
 			unseen, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].unseen()")
 		}
 	}

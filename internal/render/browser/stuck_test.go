@@ -64,3 +64,22 @@ func TestPicturesThatMoveAndSlowScripts(t *testing.T) {
 		}
 	}
 }
+
+// So it is with the frames of a film that are requested for its videos.
+func TestPicturesThatMoveBesideAVideo(t *testing.T) {
+	b := start(t)
+	document := film("mp4", `<!doctype html><body style="margin:0"><img width=200 height=100 src="`+animated(t, "gif")+`"><video autoplay loop muted src="`+video(t)+`"></video><p id=p></p><script>
+		new ResizeObserver(() => { for (let i = 0; i < 6e7; i++); }).observe(p);
+		let n = 0;
+		const grow = () => {
+			p.style.height = ++n + 'px';
+			requestAnimationFrame(grow);
+		};
+		requestAnimationFrame(grow);
+	</script>`)
+	document.Video.FPS, document.Video.Seconds = 2, 3
+	outputs, warnings, places := runIn(t, b, document)
+	if len(outputs) != 1 || len(warnings) != 0 || !slices.Equal(places, []render.Place{render.PlaceAlone}) {
+		t.Errorf("%d films, painted in %v, warnings %v", len(outputs), places, warnings)
+	}
+}
