@@ -259,7 +259,8 @@ func property(m shim.Modification) map[string]any {
 	return schema
 }
 
-// shape returns a JSON schema that fits each of the values. It is empty if they have not the same type; null has none.
+// shape returns a JSON schema that fits each of the values; null has no type. It is that of text if they have no type in common: clients refuse a tool with a
+// schema that has none, and a page shows any other value as text.
 func shape(values []any) map[string]any {
 	schema := map[string]any{}
 	var items []any
@@ -284,11 +285,13 @@ func shape(values []any) map[string]any {
 			}
 		}
 		if schema["type"] != nil && schema["type"] != kind {
-			return map[string]any{}
+			return map[string]any{"type": "string"}
 		}
 		schema["type"] = kind
 	}
 	switch schema["type"] {
+	case nil:
+		schema["type"] = "string"
 	case "array":
 		schema["items"] = shape(items)
 	case "object":

@@ -78,7 +78,8 @@ func TestNamesOfArguments(t *testing.T) {
 	}
 }
 
-// VS Code refuses a tool with an array that does not say what its items are, and Gemini's API one whose types are lists.
+// VS Code refuses a tool with an array that does not say what its items are, Gemini's API one whose types are lists, and Gemini CLI one with a schema
+// that has no type, wherever it is.
 func TestTypesOfArguments(t *testing.T) {
 	example := func(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
 	for _, c := range []struct {
@@ -88,12 +89,12 @@ func TestTypesOfArguments(t *testing.T) {
 		{shim.Modification{Type: "text"}, `{"type":"string"}`},
 		{shim.Modification{Type: "number"}, `{"type":"number"}`},
 		{shim.Modification{Type: "boolean"}, `{"type":"boolean"}`},
-		{shim.Modification{Type: "list"}, `{"items":{},"type":"array"}`},
-		{shim.Modification{Type: "list", Example: example(`[]`)}, `{"examples":[[]],"items":{},"type":"array"}`},
+		{shim.Modification{Type: "list"}, `{"items":{"type":"string"},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[]`)}, `{"examples":[[]],"items":{"type":"string"},"type":"array"}`},
 		{shim.Modification{Type: "list", Example: example(`["one"]`)}, `{"examples":[["one"]],"items":{"type":"string"},"type":"array"}`},
 		{shim.Modification{Type: "list", Example: example(`[1,2]`)}, `{"examples":[[1,2]],"items":{"type":"number"},"type":"array"}`},
-		{shim.Modification{Type: "list", Example: example(`[1,"two"]`)}, `{"examples":[[1,"two"]],"items":{},"type":"array"}`},
-		{shim.Modification{Type: "list", Example: example(`[null]`)}, `{"examples":[[null]],"items":{},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[1,"two"]`)}, `{"examples":[[1,"two"]],"items":{"type":"string"},"type":"array"}`},
+		{shim.Modification{Type: "list", Example: example(`[null]`)}, `{"examples":[[null]],"items":{"type":"string"},"type":"array"}`},
 		{shim.Modification{Type: "list", Example: example(`[[true]]`)}, `{"examples":[[[true]]],"items":{"items":{"type":"boolean"},"type":"array"},"type":"array"}`},
 		{
 			shim.Modification{Type: "list", Example: example(`[{"name":"a"},{"price":1.50}]`)},
@@ -101,7 +102,7 @@ func TestTypesOfArguments(t *testing.T) {
 		},
 		{
 			shim.Modification{Type: "list", Example: example(`[{"a":1},{"a":"x"},{"a":2}]`)},
-			`{"examples":[[{"a":1},{"a":"x"},{"a":2}]],"items":{"properties":{"a":{}},"type":"object"},"type":"array"}`,
+			`{"examples":[[{"a":1},{"a":"x"},{"a":2}]],"items":{"properties":{"a":{"type":"string"}},"type":"object"},"type":"array"}`,
 		},
 		{shim.Modification{Type: "object"}, `{"type":"object"}`},
 		{
