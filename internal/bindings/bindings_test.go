@@ -13,6 +13,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/values"
 )
 
 // line describes a parameter in one line.
@@ -28,6 +29,20 @@ func line(p Parameter) string {
 		declared = " declared"
 	}
 	return fmt.Sprintf("%s %s default=%s example=%s pages=%v%s", p.Name, p.Type, text(p.Default), text(p.Example), p.Pages, declared)
+}
+
+func TestBound(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<p data-if="sold"></p><b data-param="price">x</b><p data-each="rows"></p><b id="title">x</b>
+		<p data-if="order.paid"></p><p data-if="order.note"><b data-param="order.note">true</b></p><p data-if="order.by.us"></p>`}}
+	for key, want := range map[string]values.Type{
+		"sold": values.Boolean, "price": values.Text, "rows": values.List, "title.color": values.Color, "order": values.Object, "order.paid": values.Boolean,
+		"order.note": "", "order.by": "", "order.by.us": values.Boolean, "order.gone": "", "order.paid.x": "", "order.": "", "sold.x": "", "gone": "", "gone.x": "",
+	} {
+		if got := Bound(Parameters(template, Inline), key); got != want {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+	}
 }
 
 func TestParameters(t *testing.T) {

@@ -103,6 +103,29 @@ func Parameters(template *platenv1alpha1.RenderTemplate, source HTML) []Paramete
 	return parameters
 }
 
+// Bound returns the type as which pages show the value of a key that nobody has declared. A field of an object, such as order.paid, has the type boolean if
+// pages only ask for it with data-if. The type is empty for all else: its value may be any.
+func Bound(parameters []Parameter, key string) values.Type {
+	root, path, _ := strings.Cut(key, ".")
+	for _, p := range parameters {
+		switch {
+		case p.Name == key:
+			return values.Type(p.Type)
+		case p.Name == root && values.Type(p.Type) == values.Object && p.Example != nil:
+			var shown any
+			_ = json.Unmarshal(p.Example.Raw, &shown) // what cannot be read shows nothing
+			for field := range strings.SplitSeq(path, ".") {
+				object, _ := shown.(map[string]any)
+				shown = object[field]
+			}
+			if _, asked := shown.(bool); asked {
+				return values.Boolean
+			}
+		}
+	}
+	return ""
+}
+
 // found is a Parameter while its bindings are collected.
 type found struct {
 	Parameter

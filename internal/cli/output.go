@@ -390,14 +390,11 @@ func newValueReader(template *platenv1alpha1.RenderTemplate) valueReader {
 func (r valueReader) read(key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
-	kind, from, read := values.Type(""), "", values.ReadBound
+	kind, read := bindings.Bound(r.known, name), values.ReadBound
+	from := fmt.Sprintf("a page of template '%s' shows it as %s", r.template, kind)
 	for _, p := range r.known {
-		switch {
-		case p.Name != name:
-		case p.Declared:
+		if p.Name == name && p.Declared {
 			kind, from, read = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", r.template, p.Type), values.ReadText
-		default:
-			kind, from = values.Type(p.Type), fmt.Sprintf("a page of template '%s' shows it as %s", r.template, p.Type)
 		}
 	}
 	value, err := read(kind, text)

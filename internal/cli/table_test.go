@@ -81,7 +81,7 @@ func theTableTemplate() *platenv1alpha1.RenderTemplate {
 		template.Spec.Parameters = append(template.Spec.Parameters, platenv1alpha1.Parameter{Name: string(kind), Type: kind})
 	}
 	template.Spec.Parameters[0].Required = new(true)
-	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 10, Height: 10, HTML: "<p data-param=text>x</p><p data-param=other></p><p data-if=flag>"}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 10, Height: 10, HTML: "<p data-param=text>x</p><p data-param=other></p><p data-if=flag></p><p data-if=order.paid><b data-param=order.note>x"}}
 	return template
 }
 
@@ -141,6 +141,7 @@ func TestTableSpecs(t *testing.T) {
 		"a cell without value":  {file: "text,number\nAda,\n", want: []string{`{"text":"Ada"}`}},
 		"a value for all":       {file: "text\nAda\nGrace\n", flags: []string{"--set", "number=3"}, want: []string{`{"number":3,"text":"Ada"}`, `{"number":3,"text":"Grace"}`}},
 		"words of spreadsheets": {file: "text,flag,other\nAda,FALSE,FALSE\nGrace,TRUE,no\n", want: []string{`{"flag":false,"other":"FALSE","text":"Ada"}`, `{"flag":true,"other":"no","text":"Grace"}`}},
+		"words in an object":    {file: "text,order.paid,order.note\nAda,FALSE,FALSE\n", want: []string{`{"order.note":"FALSE","order.paid":false,"text":"Ada"}`}},
 		"given twice":           {file: "text\nAda\n", flags: []string{"--set", "text=x"}, err: "--csv -: a flag gives text already, which is a column; give it once"},
 		"a bad cell": {
 			file: "text,date\nAda,2026-11-26\nGrace,26.11.2026\n",

@@ -297,12 +297,7 @@ func readValue(template *platenv1alpha1.RenderTemplate, key, text string) any {
 	case kind != "" && kind != values.List:
 		return text
 	case kind == "" && (strings.ContainsAny(text, "[{\n") || strings.EqualFold(text, "true") || strings.EqualFold(text, "false")): // it depends on the pages
-		name := pageKey.ReplaceAllString(key, "")
-		for _, p := range bindings.Cached(template) {
-			if p.Name == name {
-				kind, read = values.Type(p.Type), values.ReadBound
-			}
-		}
+		kind, read = bindings.Bound(bindings.Cached(template), pageKey.ReplaceAllString(key, "")), values.ReadBound
 	}
 	value, err := read(kind, text)
 	if err != nil {

@@ -557,7 +557,7 @@ func TestNamesInDynamicURLs(t *testing.T) {
 func TestValuesOfDynamicURLs(t *testing.T) {
 	card := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
 		Parameters: []platenv1alpha1.Parameter{{Name: "note", Default: &apiextensionsv1.JSON{Raw: []byte(`"-"`)}}, {Name: "points", Type: "list"}, {Name: "paid", Type: "boolean"}},
-		Pages:      []platenv1alpha1.TemplatePage{{HTML: `<i data-each="rows" data-param="item"></i><b data-param="order.total"></b><u data-if="flag"></u>`}},
+		Pages:      []platenv1alpha1.TemplatePage{{HTML: `<i data-each="rows" data-param="item"></i><b data-param="order.total"></b><u data-if="flag"></u><u data-if="order.paid"></u>`}},
 	}}
 	for modifications, want := range map[string]struct{ mods, warning string }{
 		`{}`: {`{}`, ""},
@@ -569,9 +569,10 @@ func TestValuesOfDynamicURLs(t *testing.T) {
 		`{"flag":"false"}`: {`{"flag":false}`, `Modification flag: the URL says false, not "false"`},
 		`{"flag":"FALSE"}`: {`{"flag":false}`, `Modification flag: the URL says false, not "FALSE"`}, // pages only ask whether it is true
 		`{"n":"FALSE"}`:    {`{"n":"FALSE"}`, ""},
-		`{"rows":"[]"}`:    {`{"rows":[]}`, `Modification rows: the URL says [], not "[]"`},
-		`{"flag":"null"}`:  {`{"flag":null}`, `Modification flag: the URL says null, not "null"`},
-		`{"flag":[]}`:      {`{"flag":"[]"}`, `Modification flag: the URL says "[]", not []`},
+		`{"order.paid":"FALSE","order.total":"FALSE"}`: {`{"order.paid":false,"order.total":"FALSE"}`, `Modification order.paid: the URL says false, not "FALSE"`},
+		`{"rows":"[]"}`:   {`{"rows":[]}`, `Modification rows: the URL says [], not "[]"`},
+		`{"flag":"null"}`: {`{"flag":null}`, `Modification flag: the URL says null, not "null"`},
+		`{"flag":[]}`:     {`{"flag":"[]"}`, `Modification flag: the URL says "[]", not []`},
 		// What is not given has the template's default.
 		`{"note":null,"paid":null,"points":null}`: {`{}`, ""},
 		`{"note":false,"paid":"0","points":""}`:   {`{"note":"false","paid":"0","points":null}`, ""},
