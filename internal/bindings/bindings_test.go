@@ -71,6 +71,11 @@ func TestParameters(t *testing.T) {
 			pages: []string{`<a data-param-href="shop">Shop</a><ul><li data-each="shops"><a data-param-href="url" data-param="name">x</a></li></ul>`},
 			want:  []string{`shop text default=- example="https://example.com/" pages=[1]`, `shops list default=- example=[{"name":"x","url":"https://example.com/"}] pages=[1]`},
 		},
+		"list whose default is empty": {
+			declared: []platenv1alpha1.Parameter{{Name: "rows", Type: "list", Default: &apiextensionsv1.JSON{Raw: []byte("[]")}}, {Name: "unseen", Type: "list", Default: &apiextensionsv1.JSON{Raw: []byte("[]")}}},
+			pages:    []string{`<p data-each="rows"><b data-param="name">Ada</b></p>`},
+			want:     []string{`rows list default=[] example=[{"name":"Ada"}] pages=[1] declared`, `unseen list default=[] example=[] pages=[] declared`},
+		},
 		"condition": {
 			pages: []string{`<p data-if="paid">PAID</p><p data-if="!paid">Due</p>`},
 			want:  []string{`paid boolean default=false example=true pages=[1]`},

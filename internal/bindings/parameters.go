@@ -22,7 +22,8 @@ type Parameter struct {
 	// boolean, list, or object. The default of one without a default is what the pages show without the value, so giving it changes
 	// nothing. A value that a data-if asks for has no such default: without it, the page shows nothing.
 	platenv1alpha1.Parameter
-	// Example is a value that the template takes: the default, or what the page has in the value's place; nil if nothing is known.
+	// Example is a value that the template takes: the default, or what the page has in the value's place, which tells more than an empty list; nil if nothing
+	// is known.
 	Example *apiextensionsv1.JSON
 	// Declared tells whether the template declares it.
 	Declared bool
@@ -303,7 +304,8 @@ func (f *found) finish() {
 		}
 	}
 	f.Example = example
-	if f.Default != nil && (kind != values.Boolean || example == nil) {
+	tellsMore := example != nil && (kind == values.Boolean || f.Default != nil && string(f.Default.Raw) == "[]")
+	if f.Default != nil && !tellsMore {
 		f.Example = f.Default
 	}
 	if f.Example == nil && f.Link {

@@ -113,8 +113,8 @@ func newStore(bucket *blob.Bucket, options Options) *Store {
 func (s *Store) Close() error { return s.bucket.Close() }
 
 // Put stores the bytes of a file that an attempt at the render has made, and returns the file with its size and hashes. The error is
-// ErrTooLarge if r has more than maxBytes, ErrQuota or ErrFull if there is no room, ErrUnavailable if no write has succeeded for a while. If Put fails, an earlier file with the same key stays
-// as it was.
+// ErrTooLarge if r has more than maxBytes, ErrQuota or ErrFull if there is no room, ErrUnavailable if no write has succeeded for a while. If Put
+// fails, an earlier file with the same key stays as it was.
 func (s *Store) Put(ctx context.Context, ref Ref, attempt int, f file.File, r io.Reader, maxBytes int64) (file.File, error) {
 	hashes := newHashes()
 	counted := s.usage.count(ref.Namespace, r)
@@ -491,8 +491,8 @@ const (
 )
 
 // eachFile does what each does in a folder, and removes what else is of no use below it: folders that have long been empty, such as those of
-// namespaces that are gone, and the temporary files of writes that a crash has ended long ago. The bucket's own list has pages, and walks through the whole folder for each of them. No key of the store has
-// a character that a bucket escapes in the name of its file.
+// namespaces that are gone, and the temporary files of writes that a crash has ended long ago. The bucket's own list has pages, and walks through the
+// whole folder for each of them. No key of the store has a character that a bucket escapes in the name of its file.
 func (s *Store) eachFile(ctx context.Context, prefix string, visit func(key string, size int64, modTime time.Time) error) error {
 	root := filepath.Join(s.folder, prefix)
 	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
