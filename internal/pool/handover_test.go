@@ -121,6 +121,26 @@ func TestNumbersOfAttemptsAreNotThePods(t *testing.T) {
 	}
 }
 
+// A pod has one task of an earlier process: with many, it could raise the number a bit with each.
+func TestAPodGetsOneTaskBack(t *testing.T) {
+	w := newWorld(t)
+	w.Listen()
+	old := PodID{"ns", "old", "uid-old"}
+	w.ObservePods("ns", []PodView{{Name: old.Name, UID: old.UID, Started: true}})
+	for _, job := range []string{"first", "second"} {
+		w.Enqueue(Job{Key: key(job), UID: types.UID(job), Revision: "r", Created: w.now.Add(-time.Hour), Timeout: time.Minute, Pages: 1, Cost: time.Minute})
+	}
+	if err := w.Heartbeat(old, "first.r.1000", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finish(old, "first.r.1000", &render.Error{Reason: "RenderFailed", Terminal: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Heartbeat(old, "second.r.2000", nil); !errors.Is(err, ErrGone) {
+		t.Errorf("another task: %v", err)
+	}
+}
+
 func TestJobsOfToday(t *testing.T) {
 	w := newWorld(t)
 	w.Listen()

@@ -229,6 +229,7 @@ func (p *Pool) nextAttempt(now time.Time) int {
 // adopt gives a job back to a pod that has rendered it for an earlier process. plan is nil if the pod does not show it.
 func (p *Pool) adopt(j *job, pod *pod, attempt int, plan *Plan, now time.Time) {
 	p.lastAttempt = max(p.lastAttempt, attempt)
+	pod.foreign = false // it has no other task of an earlier process
 	p.start(j, pod, attempt, now)
 	j.AdoptOnly = false // another attempt builds the task again, as any does
 	j.run.confirmed = true

@@ -57,7 +57,7 @@ type pod struct {
 	hash, template, node string
 	// unfit is true for a pod that must not take another task.
 	unfit bool
-	// foreign is true for a pod that this process did not launch, until the pod polls: it may have a task of an earlier process.
+	// foreign is true for a pod that this process did not launch, until the pod polls or gets a task back: it may have a task of an earlier process.
 	foreign bool
 	// renders is how many tasks the pod has taken.
 	renders int
