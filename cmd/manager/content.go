@@ -19,12 +19,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/apiserver"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/metrics"
 	"github.com/platen-dev/platen/internal/plural"
 )
 
@@ -61,6 +64,25 @@ func claim(ctx context.Context, reader client.Reader, store *content.Store, o op
 
 // errStore means that the content store has not told whose it is.
 var errStore = errors.New("--content-store")
+
+// openStore opens the content store once it is this installation's. It must come before the manager, which listens for probes.
+func openStore(ctx context.Context, restConfig *rest.Config, scheme *runtime.Scheme, o options) (*content.Store, error) {
+	reader, err := client.New(restConfig, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	store, err := content.Open(ctx, o.contentStore, content.Options{
+		QuotaPerNamespace: o.contentQuota.Value(), Observer: metrics.Content{}, Redirect: o.contentRedirect, Dispose: dispose,
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = awaitStore(ctx, func(ctx context.Context) error { return claim(ctx, reader, store, o) }, o.probeAddress, ctrl.Log)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
 
 // awaitStore returns once owned tells whose the content store is, with its error. A store that does not answer may do so in a moment.
 func awaitStore(ctx context.Context, owned func(context.Context) error, probes string, log logr.Logger) (err error) {

@@ -173,6 +173,11 @@ func run(ctx context.Context, o options) error {
 	if err := apiserver.Await(ctx, restConfig, o.probeAddress, ctrl.Log); err != nil {
 		return err
 	}
+	store, err := openStore(ctx, restConfig, scheme, o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
 	mgr, err := newManager(restConfig, scheme, o, tracer != nil, own.lead)
 	if err != nil {
 		return err
@@ -190,17 +195,7 @@ func run(ctx context.Context, o options) error {
 	if err := pods.refresh(ctx); err != nil {
 		return err
 	}
-	store, err := content.Open(ctx, o.contentStore, content.Options{
-		QuotaPerNamespace: o.contentQuota.Value(), Observer: metrics.Content{}, Redirect: o.contentRedirect, Dispose: dispose,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
 	owned := func(ctx context.Context) error { return claim(ctx, direct, store, o) }
-	if err := awaitStore(ctx, owned, o.probeAddress, ctrl.Log); err != nil {
-		return err
-	}
 	if err := contenturl.CheckBase(o.contentURL); err != nil {
 		return fmt.Errorf("--content-url: %w", err)
 	}
