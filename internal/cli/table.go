@@ -52,6 +52,11 @@ type tableRow struct {
 // String names the row.
 func (r tableRow) String() string { return fmt.Sprintf("row %d (line %d)", r.number, r.line) }
 
+// again says how to make the jobs of a row and of those after it.
+func (r tableRow) again() string {
+	return fmt.Sprintf("the same command with --from-row %d makes the rest", r.number)
+}
+
 // readTable reads a table from a file, or from the standard input if the name is -.
 func (o *options) readTable(name string) (*table, error) {
 	data, err := o.readFile(name, maxTable+1)
@@ -250,12 +255,18 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 		return err
 	}
 	for i, job := range jobs {
-		if err := r.create(ctx, c, job); err != nil {
+		if err := ctx.Err(); err != nil {
+			if i == 0 || r.dryRun != dryRunNone {
+				return err
+			}
+			_ = r.printJobs(jobs[:i], "created")
+			return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s; %s",
+				i, plural.Count(len(jobs), "job"), job.Namespace, t.rows[i].again())}
+		}
+		// Whoever interrupts the command waits for this row: else nobody would know whether its job is there.
+		if err := r.create(context.WithoutCancel(ctx), c, job); err != nil {
 			if i > 0 && r.dryRun == dryRunNone {
 				_ = r.printJobs(jobs[:i], "created")
-			}
-			if ctx.Err() != nil {
-				return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), job.Namespace)}
 			}
 			rest := ""
 			if i > 0 && r.dryRun == dryRunNone {
@@ -315,12 +326,11 @@ func (r *renderCommand) checkNames(ctx context.Context, c *cluster, t *table, jo
 // restFrom says how to make the jobs of a row and of those after it, if the cluster has refused the row's: nobody knows after any other error whether it is
 // there.
 func (t *table) restFrom(row tableRow, err error) string {
-	again := fmt.Sprintf("the same command with --from-row %d makes the rest", row.number)
 	switch {
 	case noRoom(err):
-		return "; once there is room, " + again
+		return "; once there is room, " + row.again()
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), exitCodeOf(err) == exitUsage:
-		return "; once that is mended, " + again
+		return "; once that is mended, " + row.again()
 	default:
 		return ""
 	}

@@ -7,9 +7,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -41,5 +45,43 @@ func TestInterruptionShowsWhatIsLeft(t *testing.T) {
 		if !strings.Contains(out.String(), command+" -n marketing") {
 			t.Errorf("no %q in %s", command, &out)
 		}
+	}
+}
+
+// Whoever interrupts the jobs of a table learns with which row to go on, and the row that is on its way gets its job.
+func TestAnInterruptedTableNamesTheNextRow(t *testing.T) {
+	for _, at := range []int{1, 3} {
+		t.Run(fmt.Sprintf("in row %d", at), func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			created := 0
+			c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+				Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+					if created++; created == at {
+						interrupt()
+					}
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					return c.Create(ctx, object, options...)
+				},
+			}).Build(), nil, "marketing"}
+			given := pflag.NewFlagSet("", pflag.ContinueOnError)
+			genericclioptions.NewConfigFlags(true).AddFlags(given)
+			streams, _, out, _ := genericiooptions.NewTestIOStreams()
+			r := &renderCommand{options: &options{IOStreams: streams, given: given}, dryRun: dryRunNone, name: "card", fromRow: 1}
+			rows, jobs := &table{name: "people.csv"}, []*platenv1alpha1.RenderJob(nil)
+			for i := range 3 {
+				rows.rows = append(rows.rows, tableRow{number: i + 1, line: i + 2})
+				jobs = append(jobs, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: fmt.Sprintf("card-%d", i+1)}})
+			}
+			err, want := r.renderTable(ctx, c, rows, jobs), "<nil>"
+			if at < 3 {
+				want = "1 of 3 jobs are created and go on; see kubectl platen status -n marketing; the same command with --from-row 2 makes the rest"
+			}
+			if fmt.Sprint(err) != want || created != at || strings.Count(out.String(), " created") != at {
+				t.Errorf("%v, want %s; %d jobs, %s", err, want, created, out)
+			}
+		})
 	}
 }
