@@ -160,7 +160,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.Connections = append(status.Connections, u.status())
 		for _, p := range u.result.Files {
 			if p.Kept {
-				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", u.connection.Spec.Provider, p.Path), "conflictPolicy is Keep")
+				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", u.connection.Spec.Provider, p.Path), storage.KeptByPolicy)
 			}
 		}
 	}

@@ -24,6 +24,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
+	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/tracing"
 	"github.com/platen-dev/platen/internal/values"
 )
@@ -378,8 +379,8 @@ var inRequestWords = strings.NewReplacer(
 	"spec.connections", "connections",
 	"spec.modifications", "modifications",
 	"spec.templateRef.name", "templateId",
-	"another file name or conflictPolicy helps", "another response.fileName helps", // a request has no conflict policy
-	"conflictPolicy is Keep", "the connection keeps files that are there; another response.fileName makes a new one",
+	storage.PolicyHelps, "another response.fileName helps", // a request has no conflict policy
+	storage.KeptByPolicy, "the connection keeps files that are there; another response.fileName makes a new one",
 	"spec.title: ", "name: ",
 	"spec.description: ", "description: ",
 ).Replace

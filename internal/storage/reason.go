@@ -128,6 +128,14 @@ type Advice struct {
 	doBucket string
 }
 
+// Texts for which those who render without a RenderJob, as over REST, have words of their own.
+const (
+	// KeptByPolicy says why a file was kept.
+	KeptByPolicy = "conflictPolicy is Keep"
+	// PolicyHelps is what the advice of ReasonConflict says of a file at the file's own path.
+	PolicyHelps = "another file name or conflictPolicy helps"
+)
+
 const (
 	// followUp says what happens to failed uploads once the connection works again.
 	followUp = " Platen then uploads the failed files again."
@@ -211,7 +219,7 @@ var advice = map[Reason]Advice{
 	},
 	ReasonConflict: {
 		Fault: FaultOfFile, Title: "Something is in the way",
-		Do:       "Move what is in the way, or choose another folder. If it is at the file's own path, another file name or conflictPolicy helps, too. Then retry the upload.",
+		Do:       "Move what is in the way, or choose another folder. If it is at the file's own path, " + PolicyHelps + ", too. Then retry the upload.",
 		doFolder: "Choose another spec.defaultFolder, or move what is in its place.",
 	},
 	ReasonFileTooLarge:   {Fault: FaultOfFile, Title: "File is too large", Do: "Render smaller pages, or in a format that makes smaller files."},

@@ -457,7 +457,7 @@ func TestTheFolderThatIsTaken(t *testing.T) {
 // The page has no field for a conflict policy, and names none.
 func TestWarningsAreInThePagesWords(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{}
-	job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Kept the file", Details: new("conflictPolicy is Keep")}, {Title: "Other"}}
+	job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Kept the file", Details: new(storage.KeptByPolicy)}, {Title: "Other"}}
 	want := []string{"the connection keeps files that are there; another file name makes a new one", ""}
 	view := viewJob(job)
 	for i, warning := range view.Warnings {
@@ -470,7 +470,7 @@ func TestWarningsAreInThePagesWords(t *testing.T) {
 	if body := w.Body.String(); strings.Count(body, "<span") != 1 || !strings.Contains(body, "<li>Other</li>") {
 		t.Errorf("a warning without details has some: %s", body)
 	}
-	if got := *job.Status.Warnings[0].Details; got != "conflictPolicy is Keep" {
+	if got := *job.Status.Warnings[0].Details; got != storage.KeptByPolicy {
 		t.Errorf("the cache's job has %q", got)
 	}
 	failed := jobAt("Uploaded=False/Conflict")

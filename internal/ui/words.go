@@ -109,8 +109,8 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 
 // onPage says what concerns uploads in the words of the page, which has no field for a conflict policy.
 var onPage = strings.NewReplacer(
-	"another file name or conflictPolicy helps", "another file name helps",
-	"conflictPolicy is Keep", "the connection keeps files that are there; another file name makes a new one",
+	storage.PolicyHelps, "another file name helps",
+	storage.KeptByPolicy, "the connection keeps files that are there; another file name makes a new one",
 ).Replace
 
 // uploadText says what to do about a failed upload.
