@@ -34,7 +34,7 @@ import (
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 const (
-	// retryInterval is how soon to look again at a set with a file that is no font, and checkInterval at any other: nobody watches ConfigMaps.
+	// retryInterval is how soon to look again at a set with a file that is no font, and checkInterval at any other that has no ConfigMap, which nobody watches.
 	retryInterval, checkInterval = 30 * time.Second, 10 * time.Minute
 	// staleDelay is how soon to read a set again whose newest version the cache does not show yet.
 	staleDelay = 200 * time.Millisecond
@@ -58,6 +58,7 @@ type Reconciler struct {
 	Owns reconcile.Owns
 
 	status reconcile.StatusWriter
+	pace   reconcile.Pace
 }
 
 // SetupWithManager registers the controller.
@@ -100,9 +101,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	setStatus(after, files, outcome, metav1.NewTime(r.Clock.Now()))
 	next, _, err := r.status.Finish(ctx, before, after, outcome)
 	if err == nil && next.RequeueAfter == 0 {
-		next.RequeueAfter = checkInterval
-		if outcome != nil {
+		switch {
+		case outcome != nil:
 			next.RequeueAfter = retryInterval
+		case slices.ContainsFunc(before.Spec.Sources, func(s platenv1alpha1.FontSource) bool { return s.ConfigMapRef != nil }):
+			next.RequeueAfter = r.pace.Next(r.Clock.Now())
+		default:
+			next.RequeueAfter = checkInterval
 		}
 	}
 	return next, err

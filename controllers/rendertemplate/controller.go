@@ -47,9 +47,8 @@ import (
 const (
 	// idIndex finds templates by their spec.templateID.
 	idIndex = "spec.templateID"
-	// sourceRetry is how long to wait for a missing ConfigMap, and sourceInterval how soon to read one again: nobody watches ConfigMaps.
-	sourceRetry    = 30 * time.Second
-	sourceInterval = 10 * time.Minute
+	// sourceRetry is how long to wait for a missing ConfigMap: nobody watches ConfigMaps.
+	sourceRetry = 30 * time.Second
 	// staleDelay is how soon to read a template again whose newest version the cache does not show yet.
 	staleDelay = 200 * time.Millisecond
 )
@@ -68,6 +67,7 @@ type Reconciler struct {
 	Owns reconcile.Owns
 
 	status reconcile.StatusWriter
+	pace   reconcile.Pace
 }
 
 // SetupWithManager registers the controller.
@@ -189,7 +189,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	outcome := setStatus(after, findings, err, metav1.NewTime(r.Clock.Now()))
 	next, _, err := r.status.Finish(ctx, before, after, outcome)
 	if err == nil && next.RequeueAfter == 0 && bindings.FromConfigMap(before) {
-		next.RequeueAfter = sourceInterval
+		next.RequeueAfter = r.pace.Next(r.Clock.Now())
 	}
 	return next, err
 }

@@ -10,8 +10,14 @@ import (
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/lint"
@@ -90,5 +96,41 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			}
 			gitops.ExpectStatus(t, "RenderTemplate", template, c.kstatus)
 		})
+	}
+}
+
+// A ConfigMap that goes is missed within a minute, although nobody watches it.
+func TestATemplateFollowsItsConfigMap(t *testing.T) {
+	scheme, err := testenv.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "banner", Generation: 1}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{Name: "front", Width: 1, Height: 1, HTMLFrom: &platenv1alpha1.HTMLSource{
+		ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: "front.html"},
+	}}}
+	pages := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "pages", UID: "1"}, Data: map[string]string{"front.html": "<p>Hello"}}
+	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(template, pages).WithStatusSubresource(template).Build()
+	r := &Reconciler{Client: api, Reader: api, Recorder: events.NewFakeRecorder(10), Clock: clock.RealClock{}}
+	r.status.Client = api
+	look := func() (next time.Duration, reason string) {
+		t.Helper()
+		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(template)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := api.Get(t.Context(), client.ObjectKeyFromObject(template), template); err != nil {
+			t.Fatal(err)
+		}
+		return result.RequeueAfter, meta.FindStatusCondition(template.Status.Conditions, platenv1alpha1.ReadyCondition).Reason
+	}
+	if next, reason := look(); reason != platenv1alpha1.ValidReason || next <= 0 || next > time.Minute {
+		t.Errorf("%s, looked at again after %s", reason, next)
+	}
+	if err := api.Delete(t.Context(), pages); err != nil {
+		t.Fatal(err)
+	}
+	if _, reason := look(); reason != platenv1alpha1.SourceNotFoundReason {
+		t.Errorf("%s without its ConfigMap", reason)
 	}
 }
