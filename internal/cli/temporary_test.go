@@ -70,7 +70,7 @@ func TestAnInterruptedTableNamesTheNextRow(t *testing.T) {
 			genericclioptions.NewConfigFlags(true).AddFlags(given)
 			streams, _, out, _ := genericiooptions.NewTestIOStreams()
 			r := &renderCommand{options: &options{IOStreams: streams, given: given}, dryRun: dryRunNone, name: "card", fromRow: 1}
-			rows, jobs := &table{name: "people.csv"}, []*platenv1alpha1.RenderJob(nil)
+			rows, jobs := &table{name: "people.csv"}, make([]*platenv1alpha1.RenderJob, 0, 3)
 			for i := range 3 {
 				rows.rows = append(rows.rows, tableRow{number: i + 1, line: i + 2})
 				jobs = append(jobs, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: fmt.Sprintf("card-%d", i+1)}})
