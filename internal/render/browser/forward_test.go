@@ -491,3 +491,19 @@ func TestWhatAPageDoesBeforeItIsPrintedIsLookedAt(t *testing.T) {
 		t.Errorf("warnings %v", warnings)
 	}
 }
+
+// A worker that has nothing to say, such as one that draws, gets all that the page tells it in its time: it is not waited for at each message.
+func TestASilentWorkerGetsAllMessages(t *testing.T) {
+	b := start(t)
+	outputs, warnings := run(t, b, task("png", `<!doctype html><body style="margin:0"><canvas id=c width=200 height=100></canvas><script>
+		const o = c.transferControlToOffscreen(), code = 'onmessage = ({ data: { canvas, w } }) => { if (canvas) self.g = canvas.getContext("2d"); g.fillStyle = "#0f0"; g.fillRect(0, 0, w, 100) }';
+		const worker = new Worker(URL.createObjectURL(new Blob([code])));
+		worker.postMessage({ canvas: o, w: 10 }, [o]);
+		let w = 10;
+		const grow = () => { worker.postMessage({ w: w += 10 }); if (w < 200) setTimeout(grow, 50) };
+		setTimeout(grow, 50)</script>`))
+	img, _ := decode(t, outputs[0].Data)
+	if got := width(img, 50, color.RGBA{0, 255, 0, 255}); got != 200 || len(warnings) != 1 || !strings.Contains(warnings[0].Title, "a worker") {
+		t.Errorf("the bar is %d pixels wide, want 200; warnings %v", got, warnings)
+	}
+}

@@ -443,7 +443,7 @@
   const answered = async () => {
     await breathe();
     const began = realNow();
-    await quiet(patience);
+    await quiet(patience, true);
     patience -= realNow() - began;
   };
   // runTimers runs the timers that are due until a time, at most so many, and resolves to how many are left of these.

@@ -3,14 +3,14 @@
 
 // Counts what the page's scripts have asked for and have not got: by fetch, by XMLHttpRequest, by scripts, styles, pictures and frames that they add
 // to a page that is loaded or load into it, from a worker or a stream of events, by reading a file, and what the browser does beside the scripts, such as decoding a picture.
-// quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left. hurry loads what is
-// lazy. forget leaves out what the renderer's scripts have just changed.
+// quiet resolves once there is nothing of that kind, after at most so many milliseconds, to the addresses that are left; goesOn says that the page has
+// something else to do. hurry loads what is lazy. forget leaves out what the renderer's scripts have just changed.
 (() => {
   const [realSetTimeout, realClearTimeout, clock] = [setTimeout.bind(window), clearTimeout.bind(window), performance.now.bind(performance)];
   const open = new Map(); // request → its address
   let wake = () => {};
-  const begin = (url, patience = Infinity) => {
-    const request = { until: clock() + patience };
+  const begin = (url, patience = Infinity, brief = patience) => {
+    const request = { until: clock() + patience, brief: clock() + brief };
     open.set(request, String(url));
     return () => {
       open.delete(request);
@@ -56,6 +56,7 @@
   };
   // A worker may have nothing to say. It answers on its own port, or on one that it has got or has sent.
   const workerPatience = 1000; // milliseconds
+  const silentPatience = 50; // for one that has had nothing to say for so long, such as one that draws, unless the page does nothing else any more
   const talks = new WeakMap(); // port → what is waited for
   const others = new WeakMap(); // port → the other one of its channel
   // listen hears an answer before the page does, which may ask again then.
@@ -139,12 +140,18 @@
         }
         super(url, ...args.slice(1));
         let end = () => {};
+        let asked = Infinity; // the time of the first question since the last answer
         const talk = {
           ask() {
             end();
-            end = begin('a worker', workerPatience);
+            const silent = clock() - asked > workerPatience;
+            end = begin('a worker', workerPatience, silent ? silentPatience : workerPatience);
+            asked = Math.min(asked, clock());
           },
-          end() { end(); },
+          end() {
+            asked = Infinity;
+            end();
+          },
         };
         converse(this.port ?? this, talk);
         this.addEventListener('error', ({ message }) => {
@@ -600,12 +607,12 @@
     element.loading = 'eager';
     if (element.localName === 'iframe' && element.getRootNode() === document && !framed.has(element)) expect(element);
   };
-  const quiet = async (milliseconds) => {
+  const quiet = async (milliseconds, goesOn = false) => {
     const deadline = clock() + milliseconds;
     for (;;) {
       expectBoxes();
       // Only for so long is anything of this kind waited for.
-      const until = Math.min(deadline, Math.max(...[...open.keys()].map(({ until }) => until)));
+      const until = Math.min(deadline, Math.max(...[...open.keys()].map(({ until, brief }) => (goesOn ? brief : until))));
       if (!(clock() < until)) break;
       let timer;
       await new Promise((resolve) => {

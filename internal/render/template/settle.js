@@ -341,6 +341,13 @@
     frames.hold();
     idle.hold();
     let nextFrame = at + frameTime;
+    const nextDrawn = () => (frames.callbacks.size + idle.callbacks.size > 0 ? nextFrame : Infinity);
+    const nextTimer = () => {
+      let first = Infinity;
+      for (const { due } of timers.values()) first = Math.min(first, due);
+      return first;
+    };
+    const nextDue = () => Math.min(nextDrawn(), nextTimer());
     let asks = mostAsks;
     let timed = false; // a timer has just run
     for (;;) {
@@ -351,11 +358,10 @@
         if (asks-- > 0) await imported(over - realNow());
         timed = false;
       }
-      await quiet(over - realNow());
+      await quiet(over - realNow(), nextDue() <= end);
       await breathe();
-      const drawn = frames.callbacks.size + idle.callbacks.size > 0 ? nextFrame : Infinity;
-      let first = Infinity;
-      for (const { due } of timers.values()) first = Math.min(first, due);
+      const drawn = nextDrawn();
+      let first = nextTimer();
       if (messages > 0) first = Math.min(first, at + messageTime);
       if (Math.min(drawn, first) > end || realNow() > over) {
         if (!await imported(over - realNow())) break;
