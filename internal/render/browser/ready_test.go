@@ -437,6 +437,25 @@ func TestWarningsShowWhatWasGiven(t *testing.T) {
 	}
 }
 
+// An address makes no link of an element that is none: a warning says so, once for each key. Links in a drawing and what else has an address take it.
+func TestLinksOfWhatIsNoLink(t *testing.T) {
+	picture := task("png", `<p data-param="title">x</p><i data-param="title">x</i><img id="logo" alt=""><b data-each="list" data-param-href="item">x</b>
+		<a id="a">x</a><svg><a id="drawn"><text>x</text></a></svg><link id="style" rel="alternate">
+		<script>addEventListener('load', () => { for (const id of ['a', 'drawn', 'style']) if (!/^https:.*[/]y$/.test(document.getElementById(id).getAttribute('href'))) console.error(id) })</script>`)
+	const url = "https://x.example/y"
+	picture.Modifications = map[string]any{"title.href": url, "logo.href": url, "list": []any{url, url}, "a.href": url, "drawn.href": url, "style.href": url}
+	_, warnings := run(t, start(t), picture)
+	want := []render.Warning{
+		{Title: "Modification item: the element b is no link", Details: `only an a is a link; put the b into one, such as <a data-param-href="shop">`},
+		{Title: "Modification logo.href: the element img is no link", Details: `only an a is a link; put the img into one, such as <a data-param-href="shop">`},
+		{Title: "Modification title.href: the element p is no link", Details: `only an a is a link; put the p into one, such as <a data-param-href="shop">`},
+	}
+	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 // What an attribute of Platen does not take, and a name that is nearly one of them, does nothing: a warning says so.
 func TestMistypedAttributes(t *testing.T) {
 	picture := task("png", `<style>[data-ift] { color: red }</style><script>x = (el) => el.dataset.parms</script><h1 data-parm="headline" data-ift="x" data-parms="x" data-id="1" data-name="x">x</h1>

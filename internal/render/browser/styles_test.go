@@ -29,6 +29,8 @@ func TestStyles(t *testing.T) {
 	const (
 		box  = `<body style="margin:0;background:#fff"><div id="a" style="width:50px;height:50px;background:#00f"></div>`
 		text = `<body style="margin:0;background:#fff"><div id="a" style="font:100px/100px monospace;color:#00f;height:100px">██</div>`
+		two  = `<title data-param="a">x</title><body style="margin:0;background:#fff"><p data-param="a" style="margin:0 0 10px;width:50px;height:40px;background:#00f">x</p><p data-param="a" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
+		list = `<body style="margin:0;background:#fff"><p data-each="list" data-param="item" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
 		svg  = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block"><rect width="50" height="100" fill="#00f"/><path d="M50 0h50v100h-50z" fill="none"/></svg>`
 		img  = `<body style="margin:0;background:#fff"><img id="a" style="display:block" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='100' height='100'%3E%3Crect width='50' height='100'/%3E%3C/svg%3E">`
 		low  = `<body style="margin:0;background:#fff"><p id="a" style="margin:0;height:100px;width:100px;background:#eee"><b style="display:inline-block;width:20px;height:20px;background:#00f;vertical-align:top"></b></p>`
@@ -52,6 +54,8 @@ func TestStyles(t *testing.T) {
 		"moved and resized":               {box, map[string]any{"a.x": 10.0, "a.width": 20.0}, at{{9, 5}: white255, {29, 5}: blue255, {31, 5}: white255}},
 		"turned":                          {box, map[string]any{"a.rotation": 45.0}, at{{25, 25}: blue255, {1, 1}: white255, {58, 25}: blue255}},
 		"any case":                        {box, map[string]any{"a.BACKGROUNDCOLOR": "#f00"}, at{{25, 25}: red255}},
+		"of all that show a value":        {two, map[string]any{"a.backgroundColor": "#f00"}, at{{45, 25}: red255, {45, 75}: red255}},
+		"of each item":                    {list, map[string]any{"list": []any{"x", "y"}, "item.backgroundColor": "#f00"}, at{{45, 25}: red255, {45, 60}: red255}},
 		"filled":                          {box, map[string]any{"a.fill": "#f00"}, at{{25, 25}: red255}},
 		"filled with a gradient":          {box, map[string]any{"a.fill": "linear-gradient(90deg, #f00 50%, #0f0 50%)"}, at{{10, 25}: red255, {40, 25}: green255}},
 		"filled text":                     {text, map[string]any{"a.fill": "#f00"}, at{{30, 50}: red255}},
@@ -190,5 +194,15 @@ func TestColorsOfParameters(t *testing.T) {
 	_, warnings := run(t, start(t), task("png", "<script>"+calls.String()+"</script>"))
 	for _, w := range warnings {
 		t.Errorf("the browser does not agree: %s", w.Title)
+	}
+}
+
+// A style that several elements get is one mistake if the browser does not take its value.
+func TestAStyleOfSeveralElementsWarnsOnce(t *testing.T) {
+	picture := task("png", `<p data-param="a">x</p><p data-param="a">y</p>`)
+	picture.Modifications = map[string]any{"a.color": "bleu", "a.colr": "red", "a.muted": true}
+	_, warnings := run(t, start(t), picture)
+	if len(warnings) != 3 {
+		t.Errorf("warnings %v, want one for each key", warnings)
 	}
 }

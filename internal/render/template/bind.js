@@ -244,10 +244,18 @@
     element.textContent = text.replace(/\r\n?/g, '\n');
     if (/[\r\n]/.test(text) && getComputedStyle(element).whiteSpaceCollapse === 'collapse') element.style.whiteSpaceCollapse = 'preserve-breaks';
   };
+  // setLink gives an element its address. Most elements have none, and an address makes no links of them.
   const setLink = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'mailto:', 'tel:']);
-    if (url) element.href = url;
-    else warn(`Modification ${key}: ${show(value)} is no link that is allowed`, 'it must begin with http://, https://, mailto: or tel:');
+    const { localName } = element;
+    if (!url) {
+      warn(`Modification ${key}: ${show(value)} is no link that is allowed`, 'it must begin with http://, https://, mailto: or tel:');
+    } else if (element.matches('a, area, link, base')) {
+      element.setAttribute('href', url);
+    } else if (!doubts.has(`${key}<>`)) {
+      doubts.add(`${key}<>`);
+      warn(`Modification ${key}: the element ${localName} is no link`, `only an a is a link; put the ${localName} into one, such as <a data-param-href="shop">`);
+    }
   };
 
   const show = (value) => JSON.stringify(value).slice(0, 80);
@@ -410,7 +418,11 @@
     }
   };
 
-  const find = (id) => document.getElementById(id) ?? document.querySelector(`[data-param="${escape(id)}"]`);
+  // find returns the elements that an ID in a key names: the one with that id, or all that show the value of that name.
+  const find = (id) => {
+    const element = document.getElementById(id);
+    return element ? [element] : [...document.querySelectorAll(`[data-param="${escape(id)}"]`)];
+  };
   // distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a, as package nearest counts.
   const distance = (a, b) => {
     let above;
@@ -435,7 +447,12 @@
   const special = () => {
     // A page whose modifications name no style needs none.
     let made;
-    const styles = () => (made ??= makeStyles({ supports, warn, show, distance }));
+    const told = new Set(); // what is wrong with a key, whatever number of elements it names
+    const warnOnce = (title, details) => {
+      if (!told.has(title)) warn(title, details);
+      told.add(title);
+    };
+    const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance }));
     share('isStyle', (name) => styles().known(name));
     share('meantStyle', (name) => styles().meant(name));
     for (const [key, value] of Object.entries(modifications)) {
@@ -453,11 +470,13 @@
         if (!url) warn(`Modification ${key}: ${show(value)} is no image URL`, "it must begin with http://, https:// or data:image/; the template's own background is kept");
         else Object.assign(document.body.style, { backgroundImage: `url("${escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
       } else if (dot > 0) {
-        const element = find(key.slice(0, dot));
+        const elements = find(key.slice(0, dot));
         const property = key.slice(dot + 1);
-        if (!element) missing(key);
-        else if (property === 'href') setLink(element, key, value);
-        else styles().set(element, key, property, value);
+        if (elements.length === 0) missing(key);
+        for (const element of elements) {
+          if (property === 'href') setLink(element, key, value);
+          else styles().set(element, key, property, value);
+        }
       }
     }
     made?.finish();
@@ -482,7 +501,7 @@
       }
     }
     for (const key of Object.keys(modifications)) {
-      if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.')))) there.add(key);
+      if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.'))).length > 0) there.add(key);
     }
     for (const name of [...meant, ...[...document.querySelectorAll('[id]')].map(({ id }) => id)]) if (names.size < 200 && name !== '' && name.length <= 60) names.add(name);
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
