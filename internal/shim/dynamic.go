@@ -442,7 +442,7 @@ type DynamicURLRequest struct {
 	Modifications Object     `json:"modifications"`
 	Name          string     `json:"name,omitempty" instead:"fileName,format,response" description:"File name with an extension, which is the format. Default: the template's name and .png."`
 	Page          Whole      `json:"page,omitempty" minimum:"1" description:"Default 1; a PDF has all pages by default."`
-	Quality       Whole      `json:"quality,omitempty" minimum:"1" maximum:"100" description:"Default 90."`
+	Quality       Whole      `json:"quality,omitempty" minimum:"1" maximum:"100" description:"1 to 100. Default 90."`
 	Open          []string   `json:"open,omitempty" description:"Modifications that whoever has the URL may add or change: the signature does not cover them. Default: none."`
 	ExpiresAt     *Expiry    `json:"expiresAt,omitempty" description:"Unix time in seconds or milliseconds, or never. Default: never."`
 }

@@ -104,8 +104,10 @@ type (
 		Name       string `path:"name" required:"true" description:"File name; its extension is the format."`
 		Workspace  string `query:"workspace" required:"true" description:"The namespace."`
 		TemplateID string `query:"templateId" required:"true"`
-		Page       int    `query:"page" minimum:"1"`
-		Expires    int64  `query:"expires" description:"Unix time in seconds."`
+		Page       int    `query:"page" minimum:"1" description:"One page. Default: the first, and all of a PDF."`
+		Quality    int    `query:"quality" minimum:"1" maximum:"100" description:"1 to 100. Default 90."`
+		Open       string `query:"open" description:"Names of modifications, separated by commas, that the signature does not cover."`
+		Expires    int64  `query:"expires" description:"Unix time in seconds. Default: never."`
 		Signature  string `query:"sign" required:"true"`
 	}
 	signRequest struct {

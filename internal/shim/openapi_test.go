@@ -110,3 +110,13 @@ func TestThePageNamesTheValuesOfParameters(t *testing.T) {
 		}
 	}
 }
+
+// Every other parameter is a modification, as the description of the route says.
+func TestTheDocumentHasEachParameterOfADynamicURL(t *testing.T) {
+	parameters := readDocument(t).Paths.Find(dynamicPath + "{name}").Get.Parameters
+	for _, name := range reserved {
+		if parameters.GetByInAndName("query", name) == nil {
+			t.Errorf("the document takes %s for a modification", name)
+		}
+	}
+}
