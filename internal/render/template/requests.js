@@ -220,8 +220,9 @@
   // The browser tells of a video's first picture a moment before scripts get it, which another thread has then. Until it comes, a canvas would draw nothing.
   const { VideoFrame: RealVideoFrame } = window;
   const picturePatience = 1000; // milliseconds
+  const pictureless = new WeakSet(); // videos that used it up: a film draws one again in each frame
   const awaitPicture = (video) => {
-    if (!(video instanceof HTMLVideoElement) || video.readyState < video.HAVE_CURRENT_DATA || !(video.videoWidth > 0)) return;
+    if (!(video instanceof HTMLVideoElement) || pictureless.has(video) || video.readyState < video.HAVE_CURRENT_DATA || !(video.videoWidth > 0)) return;
     for (const began = clock(); clock() - began < picturePatience;) {
       try {
         new RealVideoFrame(video).close();
@@ -230,6 +231,7 @@
         if (error.name !== 'InvalidStateError') return; // it is of another origin, so there is no way to know
       }
     }
+    pictureless.add(video);
   };
   if (RealVideoFrame !== undefined) {
     const contexts = [window.CanvasRenderingContext2D, window.OffscreenCanvasRenderingContext2D].map((kind) => [kind?.prototype, ['drawImage', 'createPattern']]);
