@@ -15,6 +15,12 @@ func TestLooksAreSpread(t *testing.T) {
 			t.Fatalf("look %d: after %s, want %s", i, got, want)
 		}
 	}
+	for range 10000 {
+		p.Next(now)
+	}
+	if got := p.Next(now); got != maxLookInterval {
+		t.Errorf("after 11,000 looks: after %s, want %s", got, maxLookInterval)
+	}
 	if got := p.Next(now.Add(time.Hour)); got != lookInterval {
 		t.Errorf("an hour later: after %s, want %s", got, lookInterval)
 	}
