@@ -416,7 +416,7 @@
   if (!says) {
     const told = JSON.stringify(own('warnings') ?? []);
     for (const url of await own('requests').quiet(0)) if (!told.includes(url.slice(0, 200))) warn(`There was no answer yet when the page was painted: ${url.slice(0, 200)}`, remedy);
-    const left = still?.left() ?? Infinity;
+    const left = Math.max(0, still?.left() ?? Infinity);
     if (left < 30000) warn('The page was still going to change when it was painted', `a timer of ${Math.round(left)} ms more; ${remedy}`);
   }
 

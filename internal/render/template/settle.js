@@ -313,11 +313,13 @@
     }
   };
   // The compositor drops a picture that comes before it has taken the one before, and the browser does not look for a place at which it is: so it goes a step away and back.
+  // The step must not lead into another picture: one begins at a whole millisecond, most of all.
   const step = 1e-6; // seconds
+  const aside = (place, duration) => place + (place < duration && Math.round((place + step) / step) % 1000 > 0 ? step : -step);
   const holdMoved = async () => {
     const moved = await arriveVideos();
     const places = new Map(moved.filter((video) => video.isConnected && video.paused && video.error === null).map((video) => [video, video.currentTime]));
-    await show([...places.keys()], (video) => places.get(video) + (places.get(video) < video.duration ? step : -step), true);
+    await show([...places.keys()], (video) => aside(places.get(video), video.duration), true);
     await show([...places.keys()], (video) => places.get(video), true);
     return moved.length > 0;
   };
