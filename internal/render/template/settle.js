@@ -313,7 +313,7 @@
     }
   };
   // The compositor drops a picture that comes before it has taken the one before, and the browser does not look for a place at which it is: so it goes a step away and back.
-  // The step must not lead into another picture: one begins at a whole millisecond, most of all.
+  // The step must stay within the picture. Most pictures begin at a whole millisecond.
   const step = 1e-6; // seconds
   const aside = (place, duration) => place + (place < duration && Math.round((place + step) / step) % 1000 > 0 ? step : -step);
   const holdMoved = async () => {
