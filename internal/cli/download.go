@@ -37,6 +37,8 @@ const (
 	secureContentService = "https:platen-content:content"
 	// directTimeout bounds the wait for the answer of a content URL, which may not be reachable from outside the cluster.
 	directTimeout = 5 * time.Second
+	// proxyPatience is how long an API server that finds no content server is asked again, and proxyInterval the time between.
+	proxyPatience, proxyInterval = 10 * time.Second, 200 * time.Millisecond
 	// downloadTimeout bounds the download of one file.
 	downloadTimeout = 10 * time.Minute
 	// maxAnswer bounds an answer that is not a file, and maxErrorText what is shown of it, in bytes.
@@ -77,14 +79,7 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 	if local := (*folderError)(nil); direct == nil || ctx.Err() != nil || errors.As(direct, &local) {
 		return path, direct
 	}
-	path, proxied := save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) {
-		return d.service(ctx, d.platenNamespace, contentService, target)
-	})
-	if proxied != nil && target.Scheme == "https" {
-		path, proxied = save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) {
-			return d.service(ctx, d.platenNamespace, secureContentService, target)
-		})
-	}
+	path, proxied := d.throughProxy(ctx, page, folder, target)
 	if local := (*folderError)(nil); errors.As(proxied, &local) {
 		return "", proxied
 	}
@@ -96,6 +91,34 @@ func (d downloader) file(ctx context.Context, page platenv1alpha1.RenderedPage, 
 		return "", err
 	}
 	return path, nil
+}
+
+// throughProxy fetches one file through the API server's proxy. While a pod of the manager ends, the proxy leads to nobody for a moment.
+func (d downloader) throughProxy(ctx context.Context, page platenv1alpha1.RenderedPage, folder string, target *url.URL) (path string, err error) {
+	services := []string{contentService}
+	if target.Scheme == "https" {
+		services = append(services, secureContentService)
+	}
+	patience, cancel := context.WithTimeout(ctx, proxyPatience)
+	defer cancel()
+	for {
+		for _, service := range services {
+			path, err = save(ctx, page, folder, target, func(ctx context.Context) (*http.Response, error) {
+				return d.service(ctx, d.platenNamespace, service, target)
+			})
+			if local := (*folderError)(nil); err == nil || errors.As(err, &local) {
+				return path, err
+			}
+		}
+		if answer := (*answerError)(nil); !errors.As(err, &answer) || answer.status != http.StatusServiceUnavailable {
+			return "", err
+		}
+		select {
+		case <-time.After(proxyInterval):
+		case <-patience.Done():
+			return "", err
+		}
+	}
 }
 
 // folderError says that a file came, and could not be written. Another way to it does not help.

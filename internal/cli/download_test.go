@@ -56,6 +56,38 @@ func fetchNamed(t *testing.T, name, folder string) (string, error) {
 	return d.file(t.Context(), platenv1alpha1.RenderedPage{ContentURL: server.URL, Size: new(int64(len(content))), SHA256: hex.EncodeToString(sum[:])}, folder)
 }
 
+// While the manager hands over, the API server's proxy finds no content server for a moment.
+func TestDownloadWaitsForAContentServer(t *testing.T) {
+	const content = "a picture"
+	sum := sha256.Sum256([]byte(content))
+	for name, c := range map[string]struct {
+		refusals, status, want int
+		fails                  bool
+	}{
+		"a handover":   {refusals: 2, status: http.StatusServiceUnavailable, want: 3},
+		"not allowed":  {refusals: 1, status: http.StatusForbidden, want: 1, fails: true},
+		"no such name": {refusals: 1, status: http.StatusNotFound, want: 1, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			apiServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if calls++; calls <= c.refusals {
+					http.Error(w, "no endpoints available", c.status)
+					return
+				}
+				w.Header().Set("Content-Disposition", file.Disposition("1.png"))
+				_, _ = w.Write([]byte(content))
+			}))
+			t.Cleanup(apiServer.Close)
+			d := downloader{&cluster{config: &rest.Config{Host: apiServer.URL}}, platenNamespace}
+			page := platenv1alpha1.RenderedPage{ContentURL: "http://127.0.0.1:1/content/a/1.png", Size: new(int64(len(content))), SHA256: hex.EncodeToString(sum[:])}
+			if _, err := d.file(t.Context(), page, t.TempDir()); (err != nil) != c.fails || calls != c.want {
+				t.Errorf("%d calls, %v", calls, err)
+			}
+		})
+	}
+}
+
 // A job's file name has at most 200 characters, and Linux takes 255 bytes.
 func TestDownloadShortensNamesThatNoFolderTakes(t *testing.T) {
 	folder, long := t.TempDir(), strings.Repeat("ж", 200)

@@ -80,6 +80,10 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, v *visitor) err
 		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
 	}
 	connection, _, err := findTarget(r.Context(), v.Client, v.Workspace, form.Name)
+	if err == nil && connection.Exists && connection.Secret == "" {
+		form.NameError = fmt.Sprintf("There is a connection '%s' to a bucket already. Give another name.", form.Name)
+		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
+	}
 	if err == nil && connection.Exists && form.Again != form.Name {
 		form.NameError = fmt.Sprintf("There is a connection '%s' already. Give another name, or use its button Connect again.", form.Name)
 		return s.showStorage(w, r, v, http.StatusUnprocessableEntity, form)
@@ -122,7 +126,7 @@ func connectForbidden(v *visitor, err error) error {
 }
 
 // findTarget returns the connection of that name, and its account as far as its status has one. If it does not exist, Exists is false and Secret
-// is empty.
+// is empty. Secret is empty, too, if the connection leads to a bucket.
 func findTarget(ctx context.Context, c client.Client, namespace, name string) (target accounts.Connection, known *platenv1alpha1.StorageAccount, err error) {
 	existing := &platenv1alpha1.StorageConnection{}
 	err = c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, existing)

@@ -24,6 +24,8 @@ func (s *Server) disconnectPage(w http.ResponseWriter, _ *http.Request, v *visit
 // disconnected is the result of a disconnect.
 type disconnected struct {
 	Name, Secret string
+	// Bucket tells whether the connection led to a bucket: nobody but its owner can end the access.
+	Bucket bool
 	// Revoked tells whether Dropbox has ended the access.
 	Revoked bool
 	// SecretKept tells whether the Secret stays, because a person or another tool created it.
@@ -36,20 +38,22 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor, 
 	if err := v.authorize(r.Context(), "delete", "storageconnections"); err != nil {
 		return err
 	}
-	result := disconnected{Name: c.Name}
-	account, err := s.open(r.Context(), v, c)
-	if err == nil {
-		err = account.Revoke(r.Context())
+	view := viewConnection(c)
+	result := disconnected{Name: view.Name, Secret: view.Secret, Bucket: view.Bucket}
+	if !view.Bucket {
+		account, err := s.open(r.Context(), v, c)
+		if err == nil {
+			err = account.Revoke(r.Context())
+		}
+		// The access may have ended already. Other errors of Dropbox must not stop the deletion either.
+		failure := (*storage.Error)(nil)
+		result.Revoked = err == nil || errors.As(err, &failure) && failure.Reason == storage.ReasonTokenExpired
 	}
-	// The access may have ended already. Other errors of Dropbox must not stop the deletion either.
-	failure := (*storage.Error)(nil)
-	result.Revoked = err == nil || errors.As(err, &failure) && failure.Reason == storage.ReasonTokenExpired
 	if err := v.Delete(r.Context(), c, client.Preconditions{UID: &c.UID}); client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	s.registry.Forget(client.ObjectKeyFromObject(c).String())
-	if c.Spec.Dropbox != nil {
-		result.Secret = c.Spec.Dropbox.CredentialsSecretRef.Name
+	if !view.Bucket {
 		gone, err := credentials.Writer{Client: v.Client}.DeleteOurs(r.Context(), v.Workspace, result.Secret)
 		if err != nil && !apierrors.IsForbidden(err) {
 			return err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,8 +29,13 @@ const maxConnections = 100
 
 // connectionView is a connection on the page.
 type connectionView struct {
-	Name               string
-	Words              words
+	Name  string
+	Words words
+	// Service is where the files go, such as "Dropbox" or "S3 bucket renders". Bucket tells whether it is a bucket, which has no account to connect.
+	Service string
+	Bucket  bool
+	// Secret is the name of the Secret with the credentials.
+	Secret             string
 	Email, DisplayName string
 	Used, Allocated    int64
 	Folder             string
@@ -38,12 +44,26 @@ type connectionView struct {
 	// High is the used space, in bytes, above which the account is nearly full.
 	High                        int64
 	Checking, Connected, Broken bool
+	// May are the visitor's rights, and Denied says what they may not do; empty if nothing.
+	May    accountRights
+	Denied string
 	// Notice is the result of the visitor's last action; nil for none.
 	Notice *words
 }
 
 func viewConnection(c *platenv1alpha1.StorageConnection) connectionView {
 	v := connectionView{Name: c.Name, Words: connectionWords(c), Folder: string(c.Spec.DefaultFolder), Policy: c.Spec.UploadPolicy}
+	switch spec := c.Spec; {
+	case spec.S3 != nil:
+		v.Service, v.Secret = "S3 bucket "+spec.S3.Bucket, spec.S3.CredentialsSecretRef.Name
+	case spec.GCS != nil:
+		v.Service, v.Secret = "Google Cloud Storage bucket "+spec.GCS.Bucket, spec.GCS.CredentialsSecretRef.Name
+	case spec.AzureBlob != nil:
+		v.Service, v.Secret = "Azure Blob Storage container "+spec.AzureBlob.Account+"/"+spec.AzureBlob.Container, spec.AzureBlob.CredentialsSecretRef.Name
+	case spec.Dropbox != nil:
+		v.Service, v.Secret = "Dropbox", spec.Dropbox.CredentialsSecretRef.Name
+	}
+	v.Bucket = c.Spec.Provider != platenv1alpha1.ProviderDropbox
 	v.Checking = v.Words.Tone == busy
 	v.Connected = v.Words.Tone == good
 	v.Broken = v.Words.Tone == bad
@@ -60,10 +80,61 @@ func viewConnection(c *platenv1alpha1.StorageConnection) connectionView {
 	return v
 }
 
+// accountRights are what a visitor may do with the connections of the workspace.
+type accountRights struct {
+	// Use tells whether the visitor may test a connection and look at its folders: both need its credentials.
+	Use bool
+	// Ask tells whether the visitor may ask the manager to verify a connection, and Change whether they may choose a folder.
+	Ask, Change bool
+	// Connect tells whether the visitor may connect an account.
+	Connect bool
+	// Disconnect tells whether the visitor may delete a connection.
+	Disconnect bool
+}
+
+// accountRights returns the visitor's.
+func (v *visitor) accountRights(ctx context.Context) (may accountRights, err error) {
+	const connections = "storageconnections"
+	var errs [5]error
+	may.Use, errs[0] = v.can(ctx, secrets, "get")
+	may.Ask, errs[1] = v.can(ctx, connections, "patch")
+	may.Connect, errs[2] = v.can(ctx, connections, "create", "patch")
+	write, failed := v.can(ctx, secrets, "create", "patch")
+	errs[3] = failed
+	may.Disconnect, errs[4] = v.can(ctx, connections, "delete")
+	may.Change = may.Ask && may.Use
+	may.Connect = may.Connect && write
+	return may, errors.Join(errs[:]...)
+}
+
+// forWhoMay returns the view for a visitor, who sees no way to do what they may not, but which role is missing.
+// Nobody connects or browses a bucket on the page, and the manager tests it.
+func (v connectionView) forWhoMay(may accountRights) connectionView {
+	v.May = may
+	if v.Bucket {
+		v.May = accountRights{Use: may.Ask, Disconnect: may.Disconnect}
+	}
+	var denied []string
+	for _, action := range []struct {
+		may  bool
+		verb string
+	}{{v.May.Use, "test it"}, {v.May.Change || v.Bucket, "change its folder"}, {v.May.Connect || v.Bucket, "connect it again"}, {v.May.Disconnect, "disconnect it"}} {
+		if !action.may {
+			denied = append(denied, action.verb)
+		}
+	}
+	if len(denied) > 0 {
+		v.Denied = fmt.Sprintf("Your token may not %s. An administrator of the namespace can give it the role edit.", strings.Join(denied, ", or "))
+	}
+	return v
+}
+
 // storageView is the Storage page.
 type storageView struct {
 	Connections []connectionView
 	Connect     connectForm
+	// MayConnect tells whether the visitor may connect an account.
+	MayConnect bool
 	// Notice is the result of the visitor's last action; nil for none.
 	Notice *words
 }
@@ -77,11 +148,15 @@ func (s *Server) showStorage(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err := v.List(r.Context(), list, client.InNamespace(v.Workspace), client.Limit(maxConnections)); err != nil {
 		return err
 	}
-	view := storageView{Connect: form, Notice: s.told(w, r)}
+	may, err := v.accountRights(r.Context())
+	if err != nil {
+		return err
+	}
+	view := storageView{Connect: form, MayConnect: may.Connect, Notice: s.told(w, r)}
 	names := map[string]bool{}
 	for i := range list.Items {
 		names[list.Items[i].Name] = true
-		view.Connections = append(view.Connections, viewConnection(&list.Items[i]))
+		view.Connections = append(view.Connections, viewConnection(&list.Items[i]).forWhoMay(may))
 	}
 	if view.Connect.Name == "" {
 		view.Connect.Name = freeName(names)
@@ -117,8 +192,14 @@ func (v *visitor) findConnection(ctx context.Context, name string) (*platenv1alp
 	return c, err
 }
 
-// open opens the account of a connection. It reads the credentials with the visitor's rights.
+// open opens the account of a connection to Dropbox. It reads the credentials with the visitor's rights.
 func (s *Server) open(ctx context.Context, v *visitor, c *platenv1alpha1.StorageConnection) (accounts.Account, error) {
+	if c.Spec.Provider != platenv1alpha1.ProviderDropbox {
+		return nil, &problem{
+			Status: http.StatusConflict, Title: "This connection leads to a bucket",
+			Text: fmt.Sprintf("Nobody can choose a folder of a bucket here. Set spec.defaultFolder of the StorageConnection '%s'.", c.Name), Link: "/ui/storage", LinkText: "Storage",
+		}
+	}
 	connector := connect.New(connect.Options{
 		Credentials: credentials.Reader{Reader: v.Client}, Registry: s.registry,
 		Openers: map[platenv1alpha1.ProviderType]connect.Opener{platenv1alpha1.ProviderDropbox: connect.Dropbox(s.Dropbox)},
@@ -156,7 +237,11 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor, 
 }
 
 func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words) error {
-	view := viewConnection(c)
+	may, err := v.accountRights(r.Context())
+	if err != nil {
+		return err
+	}
+	view := viewConnection(c).forWhoMay(may)
 	view.Notice = notice
 	if notice != nil && notice.Tone == good {
 		view.Verified = s.Clock.Now() // the status follows
@@ -173,8 +258,14 @@ func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visit
 	return nil
 }
 
-// test checks the account and its default folder now.
+// test checks the account and its default folder now. A bucket is checked by the manager, whose answer the card waits for.
 func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
+	if c.Spec.Provider != platenv1alpha1.ProviderDropbox {
+		if err := s.verify(r.Context(), v, c); err != nil {
+			return err
+		}
+		return s.showConnection(w, r, v, c, nil)
+	}
 	who := storage.Account{}
 	account, err := s.open(r.Context(), v, c)
 	if err == nil {
@@ -196,14 +287,19 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *pla
 // askToVerify lets the status follow what the visitor has done, so that the page says the same later. Whoever may not change the connection sees the
 // result all the same.
 func (s *Server) askToVerify(ctx context.Context, api client.Client, c *platenv1alpha1.StorageConnection) error {
+	if err := s.verify(ctx, api, c); !apierrors.IsForbidden(err) {
+		return err
+	}
+	return nil
+}
+
+// verify asks the manager to verify a connection now.
+func (s *Server) verify(ctx context.Context, api client.Client, c *platenv1alpha1.StorageConnection) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"annotations": map[string]string{platenv1alpha1.VerifyAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
 	}})
 	if err != nil {
 		return err
 	}
-	if err := api.Patch(ctx, c, client.RawPatch(types.MergePatchType, patch)); !apierrors.IsForbidden(err) {
-		return err
-	}
-	return nil
+	return api.Patch(ctx, c, client.RawPatch(types.MergePatchType, patch))
 }

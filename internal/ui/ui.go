@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-logr/logr"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -448,11 +449,16 @@ func (s *Server) handleConnection(handle func(http.ResponseWriter, *http.Request
 	})
 }
 
+// secrets is the one resource outside of Platen's API group that the page asks rights for.
+const secrets = "secrets"
+
 // authorize checks a right of the visitor, before anything is read from the cache.
 func (v *visitor) authorize(ctx context.Context, verb, resource string) error {
-	return v.reviewer.Authorize(ctx, v.Caller, authorizationv1.ResourceAttributes{
-		Namespace: v.Workspace, Verb: verb, Group: platenv1alpha1.GroupVersion.Group, Resource: resource,
-	})
+	group := platenv1alpha1.GroupVersion.Group
+	if resource == secrets {
+		group = corev1.GroupName
+	}
+	return v.reviewer.Authorize(ctx, v.Caller, authorizationv1.ResourceAttributes{Namespace: v.Workspace, Verb: verb, Group: group, Resource: resource})
 }
 
 // isHTMX tells whether htmx made the request: it wants a part of a page.

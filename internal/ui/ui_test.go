@@ -254,11 +254,19 @@ func TestConnectionWords(t *testing.T) {
 		"unreachable": {status: metav1.ConditionUnknown, reason: "Unreachable", message: "Dropbox could not be reached", policy: platenv1alpha1.UploadAutomatic, tone: warn, title: "Service out of reach", text: "Dropbox could not be reached."},
 		"never heard": {status: metav1.ConditionFalse, reason: "Odd", message: "Something odd", policy: platenv1alpha1.UploadAutomatic, tone: bad, title: "Not working", text: "Something odd."},
 	} {
-		c := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{UploadPolicy: tc.policy}}
+		c := &platenv1alpha1.StorageConnection{Spec: platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderDropbox, UploadPolicy: tc.policy}}
 		c.Status.ObservedGeneration = new(int64(0))
 		c.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: tc.status, Reason: tc.reason, Message: tc.message}}
 		if got := connectionWords(c); got.Tone != tc.tone || got.Title != tc.title || !strings.Contains(got.Text, tc.text) || (tc.text == "") != (got.Text == "") {
 			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	for asked, handled := range map[string]string{"": "", "2026": "2026", "2027": "2026", strings.Repeat("x", 300): strings.Repeat("x", 256), "new": ""} {
+		c := &platenv1alpha1.StorageConnection{}
+		c.Annotations = map[string]string{platenv1alpha1.VerifyAnnotation: asked}
+		c.Status.LastHandledVerify = handled
+		if got, want := verifying(c), asked == "2027" || asked == "new"; got != want {
+			t.Errorf("asked for %.10q, handled %.10q: verifying is %t", asked, handled, got)
 		}
 	}
 	if got := connectionWords(&platenv1alpha1.StorageConnection{}); got.Tone != busy {

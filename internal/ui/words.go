@@ -43,9 +43,11 @@ func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	ready := meta.FindStatusCondition(c.Status.Conditions, platenv1alpha1.ReadyCondition)
 	switch {
 	case ready == nil || c.Status.ObservedGeneration == nil || *c.Status.ObservedGeneration != c.Generation:
-		return words{busy, "Checking", "Platen is asking Dropbox for the account."}
+		return words{busy, "Checking", "Platen is asking the service whether the connection works."}
+	case c.Spec.Provider != platenv1alpha1.ProviderDropbox && verifying(c): // what Dropbox says, the page asks itself
+		return words{busy, "Checking", "Platen is asking the service whether the connection works."}
 	case ready.Status == metav1.ConditionTrue && c.Spec.UploadPolicy == platenv1alpha1.UploadDisabled:
-		return words{idle, "Switched off", "The account works, but uploadPolicy is Disabled: nothing is uploaded."}
+		return words{idle, "Switched off", "The connection works, but uploadPolicy is Disabled: nothing is uploaded."}
 	case ready.Status == metav1.ConditionTrue:
 		return words{good, "Connected", ""}
 	}
@@ -55,6 +57,12 @@ func connectionWords(c *platenv1alpha1.StorageConnection) words {
 	}
 	advice := storage.Reason(ready.Reason).Advice(string(c.Spec.Provider))
 	return words{severity, cmp.Or(advice.Title, "Not working"), sentence(ready.Message)}
+}
+
+// verifying reports whether somebody has asked for a verification that has not happened yet.
+func verifying(c *platenv1alpha1.StorageConnection) bool {
+	asked, handled := c.Annotations[platenv1alpha1.VerifyAnnotation], c.Status.LastHandledVerify
+	return asked != "" && (handled == "" || !strings.HasPrefix(asked, handled))
 }
 
 // jobWords describes the state of a job.

@@ -209,13 +209,19 @@ func (w *workspace) files(ctx context.Context) []dropboxsim.File {
 // once, and that nothing else is at those paths.
 func (w *workspace) expectDelivered(ctx context.Context, job *platenv1alpha1.RenderJob) {
 	GinkgoHelper()
+	w.expectDeliveredAsRead(ctx, job, c.Content)
+}
+
+// expectDeliveredAsRead is expectDelivered for whoever reads files in another way than c.Content.
+func (w *workspace) expectDeliveredAsRead(ctx context.Context, job *platenv1alpha1.RenderJob, read func(ctx context.Context, contentURL string) ([]byte, string, error)) {
+	GinkgoHelper()
 	Expect(reason(job, platenv1alpha1.ReadyCondition)).To(Equal(platenv1alpha1.SucceededReason), "%+v", job.Status)
 	Expect(job.Status.Connections).To(HaveLen(1))
 	connection := job.Status.Connections[0]
 	Expect(connection.Status).To(Equal(platenv1alpha1.UploadSuccess))
 	Expect(connection.Pages).To(HaveLen(len(job.Status.Pages)))
 	for i, page := range job.Status.Pages {
-		rendered, _, err := c.Content(ctx, page.ContentURL)
+		rendered, _, err := read(ctx, page.ContentURL)
 		Expect(err).NotTo(HaveOccurred())
 		uploaded, err := c.Simulator().File(ctx, w.appKey, connection.Pages[i].Path)
 		Expect(err).NotTo(HaveOccurred())

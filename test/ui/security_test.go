@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -244,6 +245,46 @@ func TestRights(t *testing.T) {
 		status, body := visit(viewer, http.MethodPost, path, url.Values{"name": {"dropbox"}, "appKey": {appKey}})
 		if status != http.StatusForbidden || !strings.Contains(body, want) {
 			t.Errorf("a viewer gets %d for %s\n%s", status, path, body)
+		}
+	}
+}
+
+// Storage offers a visitor what they may do, and says which role is missing for the rest.
+func TestStorageOffersWhatAVisitorMayDo(t *testing.T) {
+	w := newWorkspace(t)
+	create(t, &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "dropbox"}, Spec: platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderDropbox,
+		Dropbox:  &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "missing"}},
+	}})
+	platen := func(verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"storageconnections"}, Verbs: append(verbs, "get", "list")}
+	}
+	secrets := func(verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
+	}
+	const test, change, again, disconnect, connect = `id="test-dropbox"`, `id="change-dropbox"`, `id="again-dropbox"`, `id="disconnect-dropbox"`, `id="connect"`
+	for name, c := range map[string]struct {
+		rules   []rbacv1.PolicyRule
+		offered []string
+		denied  string
+	}{
+		"viewer":   {[]rbacv1.PolicyRule{platen()}, nil, "Your token may not test it, or change its folder, or connect it again, or disconnect it. "},
+		"tester":   {[]rbacv1.PolicyRule{platen(), secrets("get")}, []string{test}, "Your token may not change its folder, or connect it again, or disconnect it. "},
+		"designer": {[]rbacv1.PolicyRule{platen("create", "patch", "delete")}, []string{disconnect}, "Your token may not test it, or change its folder, or connect it again. "},
+		"editor":   {[]rbacv1.PolicyRule{platen("create", "patch", "delete"), secrets("get", "create", "patch")}, []string{test, change, again, disconnect, connect}, ""},
+	} {
+		token := w.person(t, name, c.rules...)
+		status, _, body := send(t, request(t, http.MethodGet, "/ui/storage", nil, signedIn(t, token), nil))
+		if status != http.StatusOK {
+			t.Errorf("%s: answered with %d", name, status)
+		}
+		for _, action := range []string{test, change, again, disconnect, connect} {
+			if offers := strings.Contains(body, action); offers != slices.Contains(c.offered, action) {
+				t.Errorf("%s: %s is offered: %t", name, action, offers)
+			}
+		}
+		if c.denied == "" && strings.Contains(body, "may not") || !strings.Contains(body, c.denied) {
+			t.Errorf("%s: want %q\n%s", name, c.denied, body)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -401,5 +402,81 @@ func TestColorPicker(t *testing.T) {
 	for value, want := range map[string]string{"#0a7": "#00aa77", "rgb(0 0 255)": "#0000ff", "bleu": "#808080", "linear-gradient(red, blue)": "#808080", "#fff8": "#808080"} {
 		b.enter(`[name="p.accent"]`, value)
 		b.Holds(`document.querySelector("[type=color]").value === "` + want + `"`)
+	}
+}
+
+// A bucket has no account at Dropbox: Storage names it, lets the manager test it, and leaves its Secret alone.
+func TestABucketOnStorage(t *testing.T) {
+	w := newWorkspace(t)
+	bucket := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "archive"}, Spec: platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderS3,
+		S3:       &platenv1alpha1.S3Spec{Bucket: "renders", CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "archive-keys"}},
+	}}
+	create(t, bucket)
+	cookies := signedIn(t, w.token)
+	visit := func(method, path string, form url.Values) (int, string) {
+		t.Helper()
+		status, _, body := send(t, request(t, method, path, form, cookies, nil))
+		return status, body
+	}
+	card := func(status int, body string) string {
+		t.Helper()
+		_, after, found := strings.Cut(body, `id="connection-archive"`)
+		text, _, closed := strings.Cut(after, "</article>")
+		if status != http.StatusOK || !found || !closed {
+			t.Fatalf("answered with %d, without the connection's card:\n%s", status, body)
+		}
+		return text
+	}
+	shown := card(visit(http.MethodGet, "/ui/storage", nil))
+	for text, want := range map[string]bool{
+		"S3 bucket renders": true, "Dropbox": false, `id="test-archive"`: true, `id="disconnect-archive"`: true, `id="again-archive"`: false, `id="change-archive"`: false, "may not": false,
+	} {
+		if strings.Contains(shown, text) != want {
+			t.Errorf("%q is shown: %t\n%s", text, !want, shown)
+		}
+	}
+
+	before := bucket.DeepCopy()
+	bucket.Status.ObservedGeneration = &bucket.Generation
+	bucket.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: "Verified", Message: "works", LastTransitionTime: metav1.Now()}}
+	if err := world.admin.Status().Patch(t.Context(), bucket, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	if shown := card(visit(http.MethodGet, "/ui/storage", nil)); !strings.Contains(shown, "Connected") {
+		t.Errorf("a bucket that works:\n%s", shown)
+	}
+	if shown := card(visit(http.MethodPost, "/ui/storage/archive/test", nil)); !strings.Contains(shown, "Checking") || !strings.Contains(shown, "every 2s") {
+		t.Errorf("a test does not wait for the manager:\n%s", shown)
+	}
+	if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(bucket), bucket); err != nil {
+		t.Fatal(err)
+	}
+	before = bucket.DeepCopy()
+	if bucket.Status.LastHandledVerify = bucket.Annotations[platenv1alpha1.VerifyAnnotation]; bucket.Status.LastHandledVerify == "" {
+		t.Error("a test does not ask the manager")
+	}
+	if err := world.admin.Status().Patch(t.Context(), bucket, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	if shown := card(visit(http.MethodGet, "/ui/storage/archive", nil)); !strings.Contains(shown, "Connected") {
+		t.Errorf("after the manager's test:\n%s", shown)
+	}
+
+	if status, body := visit(http.MethodGet, "/ui/storage/archive/folders", nil); status != http.StatusConflict || !strings.Contains(body, "spec.defaultFolder") {
+		t.Errorf("folders: answered with %d\n%s", status, body)
+	}
+	again := url.Values{"name": {"archive"}, "again": {"archive"}, "appKey": {appKey}}
+	if status, body := visit(http.MethodPost, "/ui/connect", again); status != http.StatusUnprocessableEntity || !strings.Contains(body, "to a bucket already") {
+		t.Errorf("connecting a bucket: answered with %d\n%s", status, body)
+	}
+	if status, body := visit(http.MethodGet, "/ui/storage/archive/disconnect", nil); status != http.StatusOK || strings.Contains(body, "Dropbox ends") || !strings.Contains(body, "archive-keys") {
+		t.Errorf("before disconnecting: answered with %d\n%s", status, body)
+	}
+	if status, body := visit(http.MethodPost, "/ui/storage/archive/disconnect", nil); status != http.StatusOK || strings.Contains(body, "Dropbox did not") || !strings.Contains(body, "archive-keys") {
+		t.Errorf("disconnecting: answered with %d\n%s", status, body)
+	}
+	if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(bucket), bucket); !apierrors.IsNotFound(err) {
+		t.Errorf("after disconnecting: %v", err)
 	}
 }
