@@ -6,6 +6,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,6 +51,9 @@ is complete and has the checksum in the job's status.`,
 }
 
 func (f *fetchCommand) run(ctx context.Context, name string) error {
+	if format, _, _ := strings.Cut(f.folder, "="); slices.Contains(append([]string{"json", "yaml", "name"}, otherFormats...), format) {
+		return usage("-o %[1]s: fetch writes files into a folder, and ./%[1]s is one; kubectl get renderjob %[2]s -o %[1]s prints the job", f.folder, name)
+	}
 	if err := checkFolder(f.folder); err != nil {
 		return err
 	}
