@@ -273,7 +273,7 @@ func TestStorageOffersWhatAVisitorMayDo(t *testing.T) {
 		"designer": {[]rbacv1.PolicyRule{platen("create", "patch", "delete")}, []string{disconnect}, "Your token may not test it, or change its folder, or connect it again. "},
 		"editor":   {[]rbacv1.PolicyRule{platen("create", "patch", "delete"), secrets("get", "create", "patch")}, []string{test, change, again, disconnect, connect}, ""},
 	} {
-		token := w.person(t, name, c.rules...)
+		token := w.person(t, "storage-"+name, c.rules...)
 		status, _, body := send(t, request(t, http.MethodGet, "/ui/storage", nil, signedIn(t, token), nil))
 		if status != http.StatusOK {
 			t.Errorf("%s: answered with %d", name, status)
