@@ -79,10 +79,12 @@ func setStatus(job *platenv1alpha1.RenderJob, s *scope, outcome error) {
 		job.Status.RenderRevision = s.failedRevision(terminal.Reason)
 	}
 	setProgress(&job.Status, s)
+	ofRender := len(job.Status.Warnings)
 	setUploads(&job.Status, s)
 	if problem := job.WebhookProblem(); problem != "" { // its text may hold a secret
 		warn(&job.Status, fmt.Sprintf("Annotation %s: %s", platenv1alpha1.WebhookURLAnnotation, problem), "nobody is called when the job has ended")
 	}
+	boundWarnings(&job.Status, ofRender)
 	setConditions(job, s, outcome)
 	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.FinishedCondition) {
 		job.Status.CompletionTime = &now
@@ -288,8 +290,26 @@ var titles = map[platenv1alpha1.ProviderType]string{
 	platenv1alpha1.ProviderGCS: "Google Cloud Storage", platenv1alpha1.ProviderAzureBlob: "Azure Blob Storage",
 }
 
+// boundWarnings leaves out the warnings for which the API has no room, the last of the render's first: a failed upload matters more than a value that no
+// page uses. ofRender is the number of the render's.
+func boundWarnings(status *platenv1alpha1.RenderJobStatus, ofRender int) {
+	over := len(status.Warnings) - maxWarnings
+	if over <= 0 {
+		return
+	}
+	uploads := status.Warnings[ofRender:]
+	status.Warnings = slices.Clone(status.Warnings[:max(ofRender-over, 0)])
+	if n := len(status.Warnings); n > 0 && status.Warnings[n-1].Title != render.MoreWarnings {
+		status.Warnings = status.Warnings[:n-1]
+		warn(status, render.MoreWarnings, render.MoreWarningsDetails)
+	}
+	status.Warnings = append(status.Warnings, uploads...)
+	status.Warnings = status.Warnings[:min(len(status.Warnings), maxWarnings)]
+}
+
+// warn adds a warning; boundWarnings brings them all within the bound of the API.
 func warn(status *platenv1alpha1.RenderJobStatus, title, details string) {
-	if len(status.Warnings) < maxWarnings {
+	if len(status.Warnings) < 2*maxWarnings {
 		status.Warnings = append(status.Warnings, platenv1alpha1.Warning{
 			Title:   cmp.Or(reconcile.Truncate(title, maxWarningTitle), "Warning"),
 			Details: new(reconcile.Truncate(details, maxWarningDetails)),

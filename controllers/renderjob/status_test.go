@@ -734,3 +734,53 @@ func TestStatusIsWrittenWhenItsReasonChanges(t *testing.T) {
 		})
 	}
 }
+
+// A failed upload is not lost among values that no page uses.
+func TestBoundWarnings(t *testing.T) {
+	warnings := func(kind string, n int) (list []platenv1alpha1.Warning) {
+		for i := range n {
+			list = append(list, platenv1alpha1.Warning{Title: fmt.Sprintf("%s %d", kind, i)})
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		render, uploads int
+		cut             bool // by the renderer
+		kept, total     int
+		more            bool
+	}{
+		"few":                 {render: 3, uploads: 2, kept: 3, total: 5},
+		"as many as possible": {render: 60, uploads: 4, kept: 60, total: 64},
+		"one too many":        {render: 60, uploads: 5, kept: 58, total: 64, more: true},
+		"the renderer's":      {render: 64, kept: 64, total: 64},
+		"cut":                 {render: 64, cut: true, uploads: 1, kept: 62, total: 64, more: true},
+		"cut alone":           {render: 64, cut: true, kept: 63, total: 64, more: true},
+		"uploads":             {render: 64, uploads: 100, total: 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &platenv1alpha1.RenderJobStatus{Warnings: warnings("render", c.render)}
+			if c.cut {
+				s.Warnings[c.render-1].Title = render.MoreWarnings
+			}
+			s.Warnings = append(s.Warnings, warnings("upload", c.uploads)...)
+			boundWarnings(s, c.render)
+			kept, more, uploads := 0, 0, 0
+			for i, w := range s.Warnings {
+				switch {
+				case strings.HasPrefix(w.Title, "render"):
+					kept++
+				case w.Title == render.MoreWarnings:
+					more++
+					if i != kept {
+						t.Errorf("there are more warnings, says warning %d, after %d of the render", i, kept)
+					}
+				default:
+					uploads++
+				}
+			}
+			if kept != c.kept || len(s.Warnings) != c.total || (more == 1) != c.more || uploads != min(c.uploads, maxWarnings) {
+				t.Errorf("%d of the render, %d of uploads, %d say that there are more: %d", kept, uploads, more, len(s.Warnings))
+			}
+		})
+	}
+}

@@ -206,8 +206,17 @@ type Renderer interface {
 	Render(ctx context.Context, task Task, sink Sink) ([]Warning, error)
 }
 
+// MoreWarnings and MoreWarningsDetails are the last warning of a render that has too many.
+const (
+	MoreWarnings        = "There are more warnings"
+	MoreWarningsDetails = "a job has at most 64: correct what these name first"
+)
+
 // Reasons of an Error.
 const (
+	// ReasonInvalidSpec means that the job's spec does not fit what its page turns out to be.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonInvalidTask means that the renderer cannot use what the manager gave it.
 	ReasonInvalidTask      = "InvalidTask"
 	ReasonRenderFailed     = "RenderFailed"
 	ReasonDeadlineExceeded = "DeadlineExceeded"

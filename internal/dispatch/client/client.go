@@ -233,11 +233,14 @@ func (c *Client) work(parent context.Context, a *wire.Assignment) {
 	}
 }
 
-// bounded returns the warnings that a Result may have.
+// bounded returns the warnings that a Result may have. The last one says so if there are more.
 func bounded(warnings []render.Warning) []render.Warning {
 	list := make([]render.Warning, 0, min(len(warnings), wire.MaxWarnings))
 	for _, w := range warnings[:cap(list)] {
 		list = append(list, render.Warning{Title: truncate(w.Title, wire.MaxTitle), Details: truncate(w.Details, wire.MaxDetails)})
+	}
+	if len(warnings) > wire.MaxWarnings {
+		list[wire.MaxWarnings-1] = render.Warning{Title: render.MoreWarnings, Details: render.MoreWarningsDetails}
 	}
 	return list
 }

@@ -23,7 +23,7 @@ const (
 
 // reasons are those that a pod may give for a failure.
 var reasons = []string{
-	render.ReasonInvalidTask, render.ReasonRenderFailed, render.ReasonDeadlineExceeded, render.ReasonBrowserCrashed, render.ReasonMemoryExceeded,
+	render.ReasonInvalidSpec, render.ReasonInvalidTask, render.ReasonRenderFailed, render.ReasonDeadlineExceeded, render.ReasonBrowserCrashed, render.ReasonMemoryExceeded,
 }
 
 // valid returns a pod's failure as Platen says it: with a reason of ours, and a message that is not empty.

@@ -225,7 +225,7 @@ func (f *filming) begin(ctx context.Context, p render.Page, patience time.Durati
 	if s.report, err = t.load(ctx, f.task, p, alonePolicy); err != nil {
 		return nil, err
 	}
-	if s.skipped, s.frames, err = f.length(ctx, t); err != nil {
+	if s.skipped, s.frames, err = f.length(ctx, t, p); err != nil {
 		return nil, err
 	}
 	if _, err = evaluate[any](ctx, t, "window[Symbol.for('platen.film')].start()"); err != nil {
@@ -241,8 +241,8 @@ func (f *filming) begin(ctx context.Context, p render.Page, patience time.Durati
 	return s, nil
 }
 
-// length returns the numbers of frames of the page in a tab: those before the first of the video, and those of the video.
-func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err error) {
+// length returns the numbers of frames of a page in its tab: those before the first of the video, and those of the video.
+func (f *filming) length(ctx context.Context, t *tab, p render.Page) (skipped, frames int, err error) {
 	milliseconds, err := evaluate[float64](ctx, t, "window[Symbol.for('platen.film')].duration()")
 	if err != nil {
 		return 0, 0, err
@@ -253,8 +253,8 @@ func (f *filming) length(ctx context.Context, t *tab) (skipped, frames int, err 
 		whole := cmp.Or(milliseconds/1000, defaultSeconds)
 		if start >= whole {
 			return 0, 0, &render.Error{
-				Reason: render.ReasonInvalidTask, Terminal: true,
-				Message: fmt.Sprintf("spec.output.video.trimStart: %g must be less than %g, the seconds of the page's animations; or set trimEnd or duration", start, whole),
+				Reason: render.ReasonInvalidSpec, Terminal: true,
+				Message: fmt.Sprintf("spec.output.video.trimStart: %g must be less than %g, the seconds of the animations of page %d; or set trimEnd or duration", start, whole, p.Number),
 			}
 		}
 		seconds = min(whole-start, cmp.Or(f.task.Video.MaxSeconds, maxSeconds))

@@ -387,7 +387,7 @@ func TestATrimmedFilmIsAPartOfTheWholeOne(t *testing.T) {
 	f := film("gif", steps)
 	f.Video.Start = 1
 	_, err := b.Render(t.Context(), f, &recordingSink{})
-	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidTask || !strings.HasPrefix(problem.Message, "spec.output.video.trimStart: 1 must be less than 1") {
+	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonInvalidSpec || !strings.HasPrefix(problem.Message, "spec.output.video.trimStart: 1 must be less than 1, the seconds of the animations of page 1;") {
 		t.Errorf("got %v", err)
 	}
 }
