@@ -9,5 +9,5 @@ import "github.com/platen-dev/platen/internal/render/browser"
 var ErrNoBrowser = browser.ErrNoBrowser
 
 func openBrowser(r Request, proxy string, blocked func(target string) string) (painter, error) {
-	return browser.New(browser.Options{ExecPath: r.Chromium, Proxy: proxy, MaxPixels: r.Limits.MaxPixels, Blocked: blocked, Logger: r.Log})
+	return browser.New(browser.Options{ExecPath: r.Chromium, Proxy: proxy, MaxPixels: r.Limits.MaxPixels, Blocked: blocked, Families: families, Logger: r.Log})
 }

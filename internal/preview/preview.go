@@ -48,6 +48,10 @@ type Request struct {
 	Log *slog.Logger
 }
 
+// families matches the names of the font families of the renderer's image: those of hack/images/renderer-packages.txt, and those that Chromium takes for
+// one of them, because its letters are as wide.
+const families = `^((DejaVu|Liberation|Noto|WenQuanYi) .*|Arial|Arimo|Helvetica|Times New Roman|Times|Tinos|Courier New|Courier|Cousine)$`
+
 // Render renders a template and calls emit with each file. The error names the wrong field, or is ErrNoBrowser.
 func Render(ctx context.Context, r Request, emit func(f file.File, data []byte) error) ([]render.Warning, error) {
 	work, b, err := r.open(ctx)

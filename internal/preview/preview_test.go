@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/outbound"
+	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/test/registry"
 )
 
@@ -135,6 +137,42 @@ func TestPreviewReportsTheErrorsOfTheCluster(t *testing.T) {
 		_, err := Render(t.Context(), r, func(file.File, []byte) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// A font that only the author's machine has would be another one in the cluster.
+func TestPreviewNamesTheFontsOfThisMachine(t *testing.T) {
+	folder := t.TempDir()
+	font, err := os.ReadFile("/usr/share/fonts/truetype/liberation/LiberationMono-Regular.ttf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<include>/etc/fonts/fonts.conf</include><dir>` + folder + `</dir><cachedir>` + folder + `/cache</cachedir>
+<match target="scan"><test name="file"><string>` + folder + `/brand.ttf</string></test><edit name="family" mode="assign"><string>Local Brand</string></edit></match>
+</fontconfig>`
+	if err := errors.Join(os.WriteFile(folder+"/brand.ttf", font, 0o600), os.WriteFile(folder+"/fonts.conf", []byte(config), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("FONTCONFIG_FILE", folder+"/fonts.conf")
+	for family, want := range map[string]string{
+		"Local Brand": "Font Local Brand is installed here, and not in Platen's own renderer", "Nowhere": "Font Nowhere is not installed",
+		"Liberation Sans": "", "DejaVu Sans Mono": "", "Noto Serif": "", "WenQuanYi Micro Hei": "", "Noto Color Emoji": "",
+		"Arial": "", "Helvetica": "", "Times New Roman": "", "Times": "", "Courier New": "", "Courier": "", "Arimo": "", "Tinos": "", "Cousine": "", "monospace": "", "sans-serif": "",
+	} {
+		r := request()
+		r.ConfigMaps[0].Data["front.html"] = `<p style="font-family:'` + family + `'">x 1</p>`
+		if family == "monospace" || family == "sans-serif" {
+			r.ConfigMaps[0].Data["front.html"] = `<p style="font-family:` + family + `">x</p>`
+		}
+		warnings, err := Render(t.Context(), r, func(file.File, []byte) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings = slices.DeleteFunc(warnings, func(w render.Warning) bool { return !strings.HasPrefix(w.Title, "Font ") })
+		if got := append(warnings, render.Warning{})[0].Title; got != want {
+			t.Errorf("%s: %q, want %q", family, got, want)
 		}
 	}
 }

@@ -44,6 +44,9 @@ type Options struct {
 	Proxy string
 	// Blocked returns why a page cannot load from a URL, for the warning that names it; "" if nothing is known. Default: none.
 	Blocked func(target string) string
+	// Families is a regular expression of JavaScript for the names of the font families that the cluster's renderer has, in any case. A page whose text is in
+	// another family of this machine is painted with a warning. Default: none, the machine's fonts are the cluster's.
+	Families string
 	// Logger gets problems that belong to no render. Default: none.
 	Logger *slog.Logger
 	// Sandbox lets Chromium have its own sandbox, which needs user namespaces. Default: none, the pod is the sandbox.

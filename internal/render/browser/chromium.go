@@ -37,6 +37,8 @@ type chromium struct {
 	killed, hung atomic.Bool
 	// hungPatience is how long the browser may take to draw a blank page before it counts as hung.
 	hungPatience time.Duration
+	// families is Options.Families.
+	families string
 	// large has the large pictures of the pages that are shown.
 	large largePictures
 }
@@ -57,7 +59,7 @@ func (b *Browser) launch(ctx context.Context) (*chromium, error) {
 		return nil, fmt.Errorf("%s is %s, a whole browser, which does not draw frames on request: name a headless shell of Chromium, such as that of Debian's package chromium-headless-shell",
 			b.options.ExecPath, bounded(product, maxProduct))
 	}
-	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1), hungPatience: b.hungPatience}
+	c := &chromium{Browser: connection, drawing: make(chan struct{}, 1), hungPatience: b.hungPatience, families: b.options.Families}
 	c.tabs = newTabs(c.openTab, b.options.Parallel, b.hungPatience, b.options.Logger)
 	c.tabs.openAhead()
 	return c, nil

@@ -77,6 +77,7 @@ func (t *tab) load(ctx context.Context, task render.Task, p render.Page, policy 
 	script, err := template.Script(documentURL, template.ForPage(task.Modifications, p.Number), faces, template.About{
 		Print: task.Format == "pdf", Margin: inches(task, task.PDF.Margin) * cssPixelsPerInch, Number: p.Number,
 		Total: max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number), Styles: stylesOf(task.StylesElsewhere), Imports: imports,
+		Families: t.chromium.families,
 	})
 	if err != nil {
 		return report{}, err

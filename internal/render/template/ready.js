@@ -3,12 +3,12 @@
 
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
-// scripts get a frame to draw in. print says that the page is printed, with margin around it; number and total are the page's and the number of pages, and
-// styles are names to look up among the styles. roots, text, paper, tiles and marquee are the functions of the scripts of these names, and svg has patterns
+// scripts get a frame to draw in. print says that the page is printed, with margin around it; number and total are the page's and the number of pages;
+// styles are names to look up among the styles, and families matches the font families that the cluster's renderer has. roots, text, paper, tiles and marquee are the functions of the scripts of these names, and svg has patterns
 // of SVG files.
 (async (timeout, { roots, text, paper, tiles, marquee, svg }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
-  const { print, margin, number, total, styles } = own('about');
+  const { print, margin, number, total, styles, families: installed } = own('about');
   const [film, still] = [own('film'), own('still')];
   const frame = own('frame') ?? requestAnimationFrame;
   const warn = own('warn') ?? (() => {});
@@ -324,6 +324,8 @@
         warn(`Font "${name}" is not installed`, `in quotes, ${name} is the name of a font; without them, it is any font of this kind`);
       } else if (!quoted && isGeneric ? !names.map(bare).some(shown) : !isGeneric && !shown(name)) {
         warn(`Font ${name} is not installed`, `its text is shown in another font; the nearest that is there: ${nearest(name)}`);
+      } else if (installed && !isGeneric && !declared(name) && !new RegExp(installed, 'i').test(name)) {
+        warn(`Font ${name} is installed here, and not in Platen's own renderer`, 'the cluster may show its text in another font; a FontSet brings it there, and a preview in the cluster shows it');
       }
     }
   }

@@ -102,6 +102,8 @@ type About struct {
 	Styles []string `json:"styles"`
 	// Imports says that the renderer answers whether a script is on its way that another has imported.
 	Imports bool `json:"imports"`
+	// Families is a regular expression for the names of the font families that the cluster's renderer has; empty if this machine has the same.
+	Families string `json:"families"`
 }
 
 // Face is a font for the page's text: the descriptors of CSS's @font-face, and the URL of the file.
