@@ -280,6 +280,9 @@ const maxNames = 20
 
 // notFound explains err. If the object does not exist, the error names the one that was meant, and those that there are.
 func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
+	if err := isFile(name); kind == "RenderTemplate" && err != nil {
+		return err
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 	case strings.Contains(err.Error(), "invalid resource name"): // client-go asks for no name with a slash or the like

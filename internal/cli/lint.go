@@ -171,6 +171,11 @@ func (l *lintCommand) read(ctx context.Context, names []string) (found sources, 
 			return found, err
 		}
 	}
+	for _, name := range names {
+		if err := isFile(name); l.file == "" && err != nil && !slices.ContainsFunc(found.templates, func(t platenv1alpha1.RenderTemplate) bool { return t.Name == name }) {
+			return found, err
+		}
+	}
 	if len(found.templates) == 0 && (found.checked == 0 || len(names) > 0) {
 		return found, fmt.Errorf("%s holds no RenderTemplate of %s", where, platenv1alpha1.GroupVersion)
 	}

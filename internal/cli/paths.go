@@ -6,6 +6,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // checkFolder returns an error if -o can be no folder: it, or what it would be in, is a file, or it means the standard output. A missing folder is
@@ -37,4 +38,12 @@ func checkFile(path string) error {
 		return usage("-o %s is a folder; name a file", path)
 	}
 	return nil
+}
+
+// isFile returns an error if what should be the name of a template is a file of manifests.
+func isFile(name string) error {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+		return nil
+	}
+	return usage("%[1]s is a file, and no name of a template: preview and lint take it with -f %[1]s, and kubectl apply -f %[1]s makes its templates", name)
 }

@@ -117,11 +117,15 @@ func (t *tryCommand) run(ctx context.Context) error {
 	}
 	_, _ = t.Out.Write(tryManifest)
 	describeWarnings(t.ErrOut, job)
+	files := "-o out"
+	if t.unsaved != nil {
+		files = "--wait"
+	}
 	fmt.Fprint(t.ErrOut, t.sameCluster(fmt.Sprintf(`
 Next:
   kubectl platen try -n %[1]s > hello.yaml && kubectl apply -n %[1]s -f hello.yaml   # keep the template and the job
-  kubectl platen render hello --set name=Ada -o out -n %[1]s   # render with your own words
-`, c.namespace)))
+  kubectl platen render hello --set name=Ada %[2]s -n %[1]s   # render with your own words
+`, c.namespace, files)))
 	// Who may not list connections may still connect one.
 	if len(c.names(ctx, &platenv1alpha1.StorageConnectionList{}, false)) == 0 {
 		fmt.Fprint(t.ErrOut, t.sameCluster(fmt.Sprintf("  kubectl platen connect dropbox -n %s   # send every picture to your Dropbox\n", c.namespace)))

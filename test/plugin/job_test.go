@@ -371,6 +371,12 @@ func TestRenderRefuses(t *testing.T) {
 	if r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--name", "taken"); r.code != 0 {
 		t.Fatal(r.errOut)
 	}
+	file := write(t, "")
+	for _, command := range []string{"preview", "lint"} {
+		if r := platen(t, command, file, "-n", namespace); r.code != 2 || !strings.Contains(r.errOut, file+" is a file, and no name of a template") {
+			t.Errorf("%s: exit code %d\n%s", command, r.code, r.errOut)
+		}
+	}
 	for name, x := range map[string]struct {
 		args []string
 		code int
@@ -378,6 +384,7 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		"no template":      {code: 2, text: "name the template"},
 		"two templates":    {args: []string{"a", "b"}, code: 2, text: `unexpected "b"`},
+		"a file":           {args: []string{file}, code: 2, text: file + " is a file, and no name of a template: preview and lint take it with -f " + file},
 		"a wrong template": {args: []string{"bannr"}, code: 1, text: "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; did you mean 'banner'? there are: banner"},
 		"a wrong number":   {args: []string{"banner", "--set", "price=cheap"}, code: 2, text: "--set price: \"cheap\" must be a number, such as 12.5 (the parameter of template 'banner' is of type number)"},
 		"a wrong boolean":  {args: []string{"banner", "--set", "dark=yes"}, code: 2, text: "must be true or false"},

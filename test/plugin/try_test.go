@@ -215,7 +215,7 @@ func TestWithoutTheRightToFetch(t *testing.T) {
 		code int
 		want []string
 	}{
-		"try":   {args: []string{"try", "-o", filepath.Join(t.TempDir(), "hello.png")}, want: []string{"Rendered the card, and did not save it, because you may not fetch it: "}},
+		"try":   {args: []string{"try", "-o", filepath.Join(t.TempDir(), "hello.png")}, want: []string{"Rendered the card, and did not save it, because you may not fetch it: ", "render hello --set name=Ada --wait -n "}},
 		"check": {args: []string{"check"}, want: []string{"ok    render            a card in ", "skip  store             you may not fetch the card: "}},
 	} {
 		t.Run(name, func(t *testing.T) {

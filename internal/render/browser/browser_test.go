@@ -208,6 +208,8 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.svgColor":          {"bleu", []string{`Modification box.svgColor: "bleu" is no value of the CSS property color`}},
 		"box.prompt":            {"A sunset", []string{"Modification box.prompt is ignored: no model is connected"}},
 		"box.muted":             {true, []string{"Modification box.muted names no CSS property"}},
+		"box.size":              {"40px", []string{"Modification box.size names no CSS property"}},
+		"box.pageOrientation":   {"upright", []string{"Modification box.pageOrientation names no CSS property"}},
 		"box.backgroundCollor":  {"red", []string{"Modification box.backgroundCollor names no CSS property"}},
 		"box.cssText":           {"background: red", []string{"Modification box.cssText names no CSS property"}},
 		"box.webkitLineClamp":   {"many", []string{`Modification box.webkitLineClamp: "many" is no value of the CSS property -webkit-line-clamp`}},

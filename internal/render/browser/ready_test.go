@@ -398,7 +398,7 @@ func TestWhatAStyleMayHaveMeant(t *testing.T) {
 	keys := []string{"page2@link.colr", "link.nonsense"}
 	picture.TemplatePages, picture.MayBeUnused, picture.StylesElsewhere = 2, keys, keys
 	picture.Modifications = map[string]any{
-		"title.colr": "red", "page1@title.fontSiz": 3, "title.back-ground-colour": "red", "title.dropShadowBlurr": 3, "title.hreff": "x", "title.nonsense": 1, "title." + strings.Repeat("x", 10000): 1,
+		"title.colr": "red", "page1@title.fontSiz": 3, "title.back-ground-colour": "red", "title.dropShadowBlurr": 3, "title.hreff": "x", "title.size": 40, "title.weight": 700, "title.nonsense": 1, "title." + strings.Repeat("x", 10000): 1,
 	}
 	_, warnings := run(t, start(t), picture)
 	details := map[string]string{}
@@ -410,6 +410,7 @@ func TestWhatAStyleMayHaveMeant(t *testing.T) {
 	want := map[string]string{
 		"title.colr": "did you mean title.color?", "title.fontSiz": "did you mean title.fontSize?", "title.back-ground-colour": "did you mean title.backgroundColor?",
 		"title.dropShadowBlurr": "did you mean title.dropShadowBlur?", "title.hreff": "did you mean title.href?", "title.nonsense": "",
+		"title.size": "did you mean title.fontSize?", "title.weight": "did you mean title.fontWeight?",
 		"page2@link.colr": "its element is on a page that is not rendered; did you mean page2@link.color?", "link.nonsense": "its element is on a page that is not rendered",
 	}
 	if diff := cmp.Diff(want, details); diff != "" {

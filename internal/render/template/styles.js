@@ -234,12 +234,17 @@
     given.get(element).set(fold(name), key);
   };
 
-  const isProperty = (name) => name.startsWith('--') || supports(propertyOf(name) ?? 'none', 'inherit');
+  const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
+  const isProperty = (name) => name.startsWith('--') || !ofPaper.includes(propertyOf(name)) && supports(propertyOf(name) ?? 'none', 'inherit');
 
-  // meant returns the style that a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest; empty if
+  // meant returns the style that a shortened or mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest; empty if
   // there is none.
   const meant = (name) => {
     const wanted = fold(name);
+    for (const first of ['font', 'text', 'letter', 'background', 'border']) { // such as size for fontSize
+      const whole = first + name.charAt(0).toUpperCase() + name.slice(1);
+      if (isProperty(whole)) return whole;
+    }
     let best = '';
     let least = 3;
     const consider = (folded, candidate) => {

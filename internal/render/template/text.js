@@ -189,7 +189,8 @@
       const cut = rects.find((rect) => {
         const [right, bottom, past, over] = [rect.right - innerWidth, rect.bottom - innerHeight, -rect.left - scrollX, -rect.top - scrollY];
         if (rect.right <= 0 || rect.bottom <= 0 || Math.max(right, past) <= tolerance && Math.max(bottom, over) <= rect.height * 0.3) return false;
-        return (print || rect.left < innerWidth && rect.top < innerHeight) && !clipped(element, rect);
+        // What is wholly outside of a picture may be meant to be there, but no value is.
+        return (print || rect.left < innerWidth && rect.top < innerHeight || element.closest('[data-param]')) && !clipped(element, rect);
       });
       if (cut) {
         outside.push([node.data, element]);
