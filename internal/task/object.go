@@ -24,6 +24,7 @@ var (
 	number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 	errNoObject  = errors.New("must hold a JSON or YAML object")
+	errKey       = fmt.Errorf("%w: a key must be a text", errNoObject)
 	errDocuments = errors.New("must hold one YAML document, not several")
 	errTooMany   = fmt.Errorf("must have at most %d keys in each object, because it has aliases or merge keys; or write it without them", maxMerged)
 )
@@ -134,8 +135,8 @@ func valueOf(node *yaml.Node) (value any, err error) {
 	if most > maxMerged {
 		return nil, errTooMany
 	}
-	if node.Decode(&value) != nil {
-		return nil, errNoObject
+	if err := node.Decode(&value); err != nil {
+		return nil, fmt.Errorf("%w: %.200s", errNoObject, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	return value, nil
 }
@@ -161,7 +162,7 @@ func plainValue(node *yaml.Node) (any, error) {
 		object := make(map[string]any, len(node.Content)/2)
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			if node.Content[i].Kind != yaml.ScalarNode {
-				return nil, errNoObject
+				return nil, errKey
 			}
 			value, err := plainValue(node.Content[i+1])
 			if err != nil {

@@ -4,6 +4,7 @@
 package task
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -46,6 +47,10 @@ func TestReadObject(t *testing.T) {
 }
 
 func TestReadObjectRefuses(t *testing.T) {
+	bomb := `a: &a ["x", "x", "x", "x", "x", "x", "x", "x", "x"]`
+	for letter := 'b'; letter <= 'i'; letter++ {
+		bomb += fmt.Sprintf("\n%c: &%c [%s*%c]", letter, letter, strings.Repeat(fmt.Sprintf("*%c, ", letter-1), 8), letter-1)
+	}
 	for text, want := range map[string]string{
 		"":                      "must hold a JSON or YAML object",
 		"# nothing":             "must hold a JSON or YAML object",
@@ -54,11 +59,14 @@ func TestReadObjectRefuses(t *testing.T) {
 		"[]":                    "must hold a JSON or YAML object",
 		"- a":                   "must hold a JSON or YAML object",
 		"1.10":                  "must hold a JSON or YAML object",
+		"? [a, b]\n: x":         "must hold a JSON or YAML object: a key must be a text",
+		"a: &a [*a]":            "must hold a JSON or YAML object: anchor 'a' value contains itself",
+		bomb:                    "must hold a JSON or YAML object: document contains excessive aliasing",
 		"a: [":                  "must hold a JSON or YAML object: line 1: did not find expected node content",
 		"\t- x":                 "must hold a JSON or YAML object: found character that cannot start any token",
 		"a: 1\n\tb: 2":          "must hold a JSON or YAML object: line 2: found a tab character that violates indentation",
 		"a: *b":                 "must hold a JSON or YAML object: unknown anchor 'b' referenced",
-		"? {a: 1}\n: 2":         "must hold a JSON or YAML object",
+		"? {a: 1}\n: 2":         "must hold a JSON or YAML object: a key must be a text",
 		"a: 1\n---\nb: 2":       "must hold one YAML document, not several",
 		"a: 1\nb: 2\na: 3":      "has 'a' twice",
 		"a: 1\n'a': 3":          "has 'a' twice",

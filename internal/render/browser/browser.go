@@ -152,6 +152,9 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	if err != nil {
 		return nil, b.explain(ctx, c, err)
 	}
+	for i, w := range warnings {
+		warnings[i] = render.Warning{Title: withoutSecrets(w.Title), Details: withoutSecrets(w.Details)}
+	}
 	return warnings, nil
 }
 
@@ -230,7 +233,9 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 	case c != nil && c.hung.Load() && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline, and the browser draws nothing any more: the page keeps it busy, or a process of it hangs; the next render gets another browser", Terminal: true}
 	case errors.As(err, &known):
-		return known
+		told := *known
+		told.Message = withoutSecrets(told.Message)
+		return &told
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &render.Error{Reason: render.ReasonDeadlineExceeded, Message: "the page was not ready before the deadline: a script of it does not end, a file does not come, or it needs more time", Terminal: true}
 	case ctx.Err() != nil:

@@ -92,20 +92,21 @@ func TestAPageThatStopsItselfIsFilledInAndPainted(t *testing.T) {
 
 func TestAPageThatWouldBeLeftIsPaintedAsItIs(t *testing.T) {
 	b := start(t)
-	for name, script := range map[string]string{
-		"a script":  `location.href = 'http://other.invalid/next'`,
-		"a form":    `form.submit()`,
-		"again":     `location.reload()`,
-		"by itself": `setTimeout(() => location.assign('http://other.invalid/next'), 500)`,
+	const elsewhere = "The page was to be left for http://other.invalid/next"
+	for name, c := range map[string]struct{ script, want string }{
+		"a script":  {`location.href = 'http://other.invalid/next'`, elsewhere},
+		"a form":    {`form.submit()`, elsewhere},
+		"to itself": {`form.method = 'post'; form.action = location.href; form.submit()`, "The page was to be left for itself"},
+		"again":     {`location.reload()`, "The page was to be loaded again"},
+		"by itself": {`setTimeout(() => location.assign('http://other.invalid/next'), 500)`, elsewhere},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outputs, warnings := run(t, b, task("png", `<body style="margin:0"><form id="form" action="http://other.invalid/next"></form>
-				<div style="height:100px;background:rgb(255,0,0)"></div><script>`+script+`</script>`))
+				<div style="height:100px;background:rgb(255,0,0)"></div><script>`+c.script+`</script>`))
 			if img, _ := decode(t, outputs[0].Data); !near(img, 100, 50, color.RGBA{255, 0, 0, 255}) {
 				t.Errorf("painted %v", img.At(100, 50))
 			}
-			if titles := titlesOf(warnings); len(titles) != 1 || name != "again" && !strings.HasPrefix(titles[0], "The page was to be left for http://other.invalid/next") ||
-				name == "again" && titles[0] != "The page was to be loaded again" {
+			if titles := titlesOf(warnings); len(titles) != 1 || !strings.HasPrefix(titles[0], c.want) {
 				t.Errorf("warnings %v", warnings)
 			}
 		})

@@ -637,7 +637,7 @@
     event.preventDefault();
     const stopped = warnings.findIndex(({ title }) => title === loadingStopped); // a form stops it first
     if (stopped >= 0) warnings.splice(stopped, 1);
-    const what = event.navigationType === 'reload' ? 'loaded again' : `left for ${url.slice(0, 300)}`;
+    const what = event.navigationType === 'reload' ? 'loaded again' : `left for ${url === location.href ? 'itself' : url.slice(0, 300)}`;
     warn(`The page was to be ${what}`, 'it is painted as it is: a script or a form must not go to another page');
   });
   // A capturing listener of the window runs before every listener of the page.
