@@ -28,31 +28,31 @@ type fetchCommand struct {
 func (o *options) fetch() *cobra.Command {
 	f := &fetchCommand{options: o}
 	command := &cobra.Command{
-		Use:   "fetch JOB",
-		Short: "Fetch the files of a job",
-		Long: `Fetch all files of a job into a folder, under the names that the job gives them. A file of the same name is replaced once the new one
+		Use:   "fetch JOB...",
+		Short: "Fetch the files of jobs",
+		Long: `Fetch all files of each job into a folder, under the names that the job gives them. A file of the same name is replaced once the new one
 is complete and has the checksum in the job's status.`,
 		Example: `  # The files of a job, into this folder.
   kubectl platen fetch banner-x7k2p
 
   # Wait until the job is rendered, and write its files into the folder out.
   kubectl platen fetch banner-x7k2p --wait -o out -n marketing`,
-		Args:              arguments(1, 1, "job"),
-		ValidArgsFunction: o.completeNames(1, jobList),
-		RunE:              func(c *cobra.Command, args []string) error { return f.run(c.Context(), args[0]) },
+		Args:              arguments(1, -1, "job"),
+		ValidArgsFunction: o.completeNames(-1, jobList),
+		RunE:              func(c *cobra.Command, args []string) error { return f.run(c.Context(), args) },
 	}
 	flags := command.Flags()
 	flags.StringVarP(&f.folder, "output", "o", ".", "folder for the files; a missing folder is created")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the job is rendered")
-	flags.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long to wait")
+	flags.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long to wait for each job")
 	o.platenNamespaceFlag(command, &f.platenNamespace, "namespace of Platen, for files whose URL works only in the cluster")
 	must(command.MarkFlagDirname("output"))
 	return command
 }
 
-func (f *fetchCommand) run(ctx context.Context, name string) error {
+func (f *fetchCommand) run(ctx context.Context, names []string) error {
 	if format, _, _ := strings.Cut(f.folder, "="); slices.Contains(append([]string{"json", "yaml", "name"}, otherFormats...), format) {
-		return usage("-o %[1]s: fetch writes files into a folder, and ./%[1]s is one; kubectl get renderjob %[2]s -o %[1]s prints the job", f.folder, name)
+		return usage("-o %[1]s: fetch writes files into a folder, and ./%[1]s is one; kubectl get renderjob %[2]s -o %[1]s prints the job", f.folder, names[0])
 	}
 	if err := checkFolder(f.folder); err != nil {
 		return err
@@ -61,6 +61,24 @@ func (f *fetchCommand) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if len(names) == 1 {
+		return f.job(ctx, c, names[0])
+	}
+	bad := failures{}
+	for _, name := range names {
+		err := f.job(ctx, c, name)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			bad.add(err.Error(), err)
+		}
+	}
+	return bad.err(len(names))
+}
+
+// job fetches the files of one job.
+func (f *fetchCommand) job(ctx context.Context, c *cluster, name string) (err error) {
 	job := &platenv1alpha1.RenderJob{}
 	if err := c.get(ctx, name, job); err != nil {
 		return c.notFound(ctx, err, "RenderJob", name, &platenv1alpha1.RenderJobList{})

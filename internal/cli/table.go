@@ -260,8 +260,8 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 				return err
 			}
 			_ = r.printJobs(jobs[:i], "created")
-			return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s; %s",
-				i, plural.Count(len(jobs), "job"), job.Namespace, t.rows[i].again())}
+			return &goesOnError{fmt.Errorf("%d of %s are created and go on; see kubectl platen status -n %s; %s%s",
+				i, plural.Count(len(jobs), "job"), job.Namespace, t.rows[i].again(), r.fetchThose(jobs[:i]))}
 		}
 		// Whoever interrupts the command waits for this row: else nobody would know whether its job is there.
 		if err := r.create(context.WithoutCancel(ctx), c, job); err != nil {
@@ -270,7 +270,7 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 			}
 			rest := ""
 			if i > 0 && r.dryRun == dryRunNone {
-				rest = t.restFrom(t.rows[i], err)
+				rest = t.restFrom(t.rows[i], err) + r.fetchThose(jobs[:i])
 			}
 			return fmt.Errorf("--csv %s, %s: %w (%d of %s are created%s)", t.name, t.rows[i], err, i, plural.Count(len(jobs), "job"), rest)
 		}
@@ -286,6 +286,21 @@ func (r *renderCommand) renderTable(ctx context.Context, c *cluster, t *table, j
 		failed = errors.Join(r.printJobs(ended, ""), failed)
 	}
 	return failed
+}
+
+// fetchThose says how to fetch the files of jobs for which the command does not wait; nothing if nobody asked for files.
+func (r *renderCommand) fetchThose(jobs []*platenv1alpha1.RenderJob) string {
+	if !r.toFolder() {
+		return ""
+	}
+	names := make([]string, 0, maxProblems)
+	for _, job := range jobs[:min(len(jobs), maxProblems)] {
+		names = append(names, job.Name)
+	}
+	if len(jobs) > maxProblems {
+		names = append(names, "…")
+	}
+	return fmt.Sprintf("; kubectl platen fetch %s --wait -o %s -n %s fetches the files of those", strings.Join(names, " "), shellWord(r.output), jobs[0].Namespace)
 }
 
 // checkNames refuses a table before its first job if there are jobs of the names already. Who may not list jobs learns of them one by one.

@@ -85,3 +85,24 @@ func TestAnInterruptedTableNamesTheNextRow(t *testing.T) {
 		})
 	}
 }
+
+// Files of jobs for which nobody waits any more are not forgotten.
+func TestFetchThose(t *testing.T) {
+	jobs := make([]*platenv1alpha1.RenderJob, 0, 12)
+	for i := range 12 {
+		jobs = append(jobs, &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: fmt.Sprintf("card-%d", i+1)}})
+	}
+	r := &renderCommand{output: "my cards"}
+	if got, want := r.fetchThose(jobs[:2]), "; kubectl platen fetch card-1 card-2 --wait -o 'my cards' -n marketing fetches the files of those"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := r.fetchThose(jobs); !strings.Contains(got, "card-10 … --wait") {
+		t.Errorf("got %q", got)
+	}
+	for _, output := range []string{"", "json", "name"} {
+		r.output = output
+		if got := r.fetchThose(jobs); got != "" {
+			t.Errorf("%q: %q", output, got)
+		}
+	}
+}

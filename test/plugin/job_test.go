@@ -236,6 +236,7 @@ func TestFetch(t *testing.T) {
 		files []string
 	}{
 		"all pages":            {args: []string{"well"}, files: []string{"well_page_1.png", "well_page_2.png"}},
+		"several jobs":         {args: []string{"well", "gone", "upload", "nope"}, code: 1, text: "2 of 4 jobs did not succeed:", files: []string{"well_page_1.png", "well_page_2.png", "upload.png"}},
 		"not uploaded":         {args: []string{"upload"}, files: []string{"upload.png"}},
 		"being uploaded":       {args: []string{"uploading", "--wait"}, files: []string{"uploading.png"}},
 		"a name from the URL":  {args: []string{"nameless"}, files: []string{"nameless.png"}},
