@@ -296,7 +296,11 @@ func (c *cluster) notFound(ctx context.Context, err error, kind, name string, li
 		if err := c.noNamespace(ctx); err != nil {
 			return err
 		}
-		return fmt.Errorf("%s, which has none; choose another with -n", text)
+		remedy := "choose another with -n"
+		if kind == "StorageConnection" {
+			remedy += ", or connect an account with kubectl platen connect dropbox -n " + c.namespace
+		}
+		return fmt.Errorf("%s, which has none; %s", text, remedy)
 	}
 	return fmt.Errorf("%s; %s", text, among(name, names))
 }

@@ -91,7 +91,11 @@ func (f *fetchCommand) job(ctx context.Context, c *cluster, name string) (err er
 	switch word, sentence := stage(job); {
 	case !hasFiles(job):
 		f.printNext(advice(job))
-		return fmt.Errorf("RenderJob %s/%s is not rendered yet (%s: %s): wait for it with --wait", c.namespace, name, word, sentence)
+		remedy := ": wait for it with --wait"
+		if word == platenv1alpha1.SuspendedReason || word == platenv1alpha1.CanceledReason {
+			remedy = "" // it does not go on by itself
+		}
+		return fmt.Errorf("RenderJob %s/%s is not rendered yet (%s: %s)%s", c.namespace, name, word, sentence, remedy)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
 		f.printNext(advice(job))
 		return outcome(job)

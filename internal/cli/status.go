@@ -189,7 +189,7 @@ func (r *retryCommand) request(ctx context.Context, c *cluster, name string) (st
 		return "", explain(err)
 	}
 	if !r.wait {
-		fmt.Fprint(r.Out, r.sameCluster(fmt.Sprintf("renderjob.platen.dev/%s is uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)))
+		fmt.Fprint(r.Out, r.sameCluster(fmt.Sprintf("renderjob.platen.dev/%s will be uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)))
 	}
 	return requested, nil
 }

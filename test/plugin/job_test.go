@@ -226,6 +226,9 @@ func TestFetch(t *testing.T) {
 		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "the page has no end")
 	})
 	made(t, namespace, "new", nil)
+	made(t, namespace, "paused", func(job *platenv1alpha1.RenderJob) {
+		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.SuspendedReason, "spec.suspend is true")
+	})
 	made(t, namespace, "lost", func(job *platenv1alpha1.RenderJob) {
 		suite.SetCondition(job, platenv1alpha1.ReadyCondition, metav1.ConditionUnknown, platenv1alpha1.TemplateNotFoundReason, "RenderTemplate 'bannr' does not exist")
 	})
@@ -245,6 +248,7 @@ func TestFetch(t *testing.T) {
 		"files that are gone":  {args: []string{"gone"}, code: 1, text: "does not keep the files of RenderJob " + namespace + "/gone any more"},
 		"a failed job":         {args: []string{"broken", "--wait"}, code: 3, text: "Next: Look at the template on this machine, correct it, then render the job again:\n  kubectl platen preview banner"},
 		"not yet":              {args: []string{"new"}, code: 1, text: "is not rendered yet (Pending: Platen has not looked at it yet): wait for it with --wait"},
+		"suspended":            {args: []string{"paused"}, code: 1, text: "RenderJob " + namespace + "/paused is not rendered yet (Suspended: spec.suspend is true)\n"},
 		"not without a change": {args: []string{"lost"}, code: 1, text: "Next: Create the template, or correct spec.templateRef.name; the job then starts by itself."},
 		"never":                {args: []string{"new", "--wait", "--timeout", "300ms"}, code: 5, text: "has not finished within 300ms and goes on"},
 		"without a template":   {args: []string{"lost", "--wait", "--timeout", "300ms"}, code: 5, text: "TemplateNotFound: RenderTemplate 'bannr' does not exist"},
@@ -386,6 +390,7 @@ func TestRenderRefuses(t *testing.T) {
 		"no template":      {code: 2, text: "name the template"},
 		"two templates":    {args: []string{"a", "b"}, code: 2, text: `unexpected "b"`},
 		"a file":           {args: []string{file}, code: 2, text: file + " is a file, and no name of a template: preview and lint take it with -f " + file},
+		"a connection":     {args: []string{"banner", "--set", "headline=x", "--connection", "nope"}, code: 1, text: "which has none; choose another with -n, or connect an account with kubectl platen connect dropbox -n " + namespace},
 		"a wrong template": {args: []string{"bannr"}, code: 1, text: "RenderTemplate 'bannr' does not exist in namespace " + namespace + "; did you mean 'banner'? there are: banner"},
 		"a wrong number":   {args: []string{"banner", "--set", "price=cheap"}, code: 2, text: "--set price: \"cheap\" must be a number, such as 12.5 (the parameter of template 'banner' is of type number)"},
 		"a wrong boolean":  {args: []string{"banner", "--set", "dark=yes"}, code: 2, text: "must be true or false"},
@@ -539,7 +544,7 @@ func TestStatusAndRetry(t *testing.T) {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 
-	if r := platen(t, "retry", "failed-upload", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "is uploaded again") {
+	if r := platen(t, "retry", "failed-upload", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "will be uploaded again") {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
 	job := &platenv1alpha1.RenderJob{}
@@ -571,7 +576,7 @@ func TestRetrySeveral(t *testing.T) {
 	made(t, namespace, "failed-b", notUploaded("http://x"))
 	r := platen(t, "retry", "well", "failed-a", "nope", "failed-b", "failed-a", "-n", namespace)
 	want := []string{"2 of 4 jobs did not succeed:\n", "  RenderJob " + namespace + "/well has no failed upload", "  RenderJob 'nope' does not exist in namespace " + namespace}
-	if r.code != 1 || strings.Count(r.out, "is uploaded again") != 2 || slices.ContainsFunc(want, func(text string) bool { return !strings.Contains(r.errOut, text) }) {
+	if r.code != 1 || strings.Count(r.out, "will be uploaded again") != 2 || slices.ContainsFunc(want, func(text string) bool { return !strings.Contains(r.errOut, text) }) {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
 	for _, name := range []string{"failed-a", "failed-b"} {
