@@ -51,7 +51,7 @@ manifests: $(CONTROLLER_GEN) ## Generate CRDs and RBAC from the markers in the c
 .PHONY: docs
 docs: $(CRD_REF_DOCS) ## Generate the reference of the API, metrics and storage reasons, and the table of packages.
 	$(CRD_REF_DOCS) --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown --output-path=docs/reference/v1alpha1.md --log-level=ERROR
-	go run ./hack/docs docs
+	go run ./hack/docs docs charts/platen/values.schema.json
 	go run ./hack/layers docs/design/packages.md
 
 .PHONY: site

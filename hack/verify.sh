@@ -17,7 +17,7 @@ echo "==> generated files"
   go run ./hack/chart config charts/platen
   "$root/bin/crd-ref-docs" --source-path=api --config=hack/tools/crd-ref-docs.yaml --renderer=markdown \
     --output-path=docs/reference/v1alpha1.md --log-level=ERROR
-  go run ./hack/docs docs
+  go run ./hack/docs docs charts/platen/values.schema.json
   go run ./hack/layers docs/design/packages.md
 )
 for path in api config charts docs/reference docs/design docs/operations; do

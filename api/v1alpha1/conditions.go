@@ -22,7 +22,7 @@ const (
 	// RenderedCondition is True when every page is in the content store, Unknown before, False when rendering failed.
 	RenderedCondition = "Rendered"
 	// UploadedCondition is True when every file has reached every connection, Unknown before, False when an upload failed. Absent
-	// when there is nothing to upload.
+	// when there is nothing to upload. A file that conflictPolicy Keep has kept in place of the job's counts as the job's.
 	UploadedCondition = "Uploaded"
 	// FinishedCondition is True when a job has ended, whether it succeeded or failed, so that
 	// `kubectl wait --for=condition=Finished` returns either way. False before.

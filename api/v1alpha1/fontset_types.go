@@ -25,8 +25,8 @@ type FontImage struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('@sha256:[0-9a-f]{64}$')",message="must end with the image's digest, @sha256: and 64 hexadecimal digits, so that pictures stay as they are whatever becomes of a tag; crane digest IMAGE, oras resolve IMAGE or skopeo inspect docker://IMAGE print it"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[^@]*@[^@]*$') && self.matches('^([a-zA-Z0-9-]+[.][a-zA-Z0-9.-]+|localhost|[a-zA-Z0-9.-]+:[0-9]+|[[][0-9a-fA-F:]+[]]:[0-9]+)(:[0-9]+)?/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_.-]+)?@')",message="must be REGISTRY/REPOSITORY@sha256:DIGEST with the registry's name in front, such as docker.io/acme/fonts@sha256:0123…, and the repository in lower case"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/]*:[0-9]+/') || self.matches('^[^/]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])/')",message="must have a port from 1 to 65535"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-zA-Z0-9-]+[.][a-zA-Z0-9.-]+|localhost|[a-zA-Z0-9.-]+:[0-9]+|[[][0-9a-fA-F:]+[]]:[0-9]+)(:[0-9]+)?/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_.-]+)?(@[^@]*)?$')",message="must be REGISTRY/REPOSITORY@sha256:DIGEST with the registry's name in front, such as docker.io/acme/fonts@sha256:0123…, and the repository in lower case"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/@]*:[0-9]+/') || self.matches('^[^/]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])/')",message="must have a port from 1 to 65535"
 	Reference string `json:"reference,omitempty"`
 
 	// pullSecretRef names a Secret of type kubernetes.io/dockerconfigjson that has a user and a password for the registry. The Secret must carry
@@ -57,7 +57,7 @@ type FontSource struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+([/?#].*)?$')",message="must be an http or https URL without a user and a password"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*:[^]/?#:]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#@]*:[^]/?#:@]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
 	URL string `json:"url,omitempty"`
 
 	// sha256 of the file at url, in hexadecimal. A file with another hash is refused, so that what the URL has changes no picture.

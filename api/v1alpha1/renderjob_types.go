@@ -452,7 +452,7 @@ type RenderedPage struct {
 type UploadStatus string
 
 const (
-	// UploadSuccess means that every file is at its path.
+	// UploadSuccess means that every file is at its path, or conflictPolicy Keep has kept another one there.
 	UploadSuccess UploadStatus = "success"
 	// UploadError means that at least one file could not be uploaded.
 	UploadError UploadStatus = "error"
@@ -475,13 +475,13 @@ type UploadedPage struct {
 	// +kubebuilder:validation:MaxLength=32
 	ExtraSize *string `json:"extraSize,omitempty"`
 
-	// path of the file in the storage service.
+	// path of the file in the storage service; that of another file if conflictPolicy Keep has kept it: contentHash is absent then.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2560
 	Path string `json:"path,omitempty"`
 
-	// contentHash of the file as Dropbox defines it, in hexadecimal.
+	// contentHash of the file as Dropbox defines it, in hexadecimal; absent if conflictPolicy Keep has kept another file at path.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -510,7 +510,8 @@ type JobConnectionStatus struct {
 	// +optional
 	Provider ProviderType `json:"provider,omitempty"`
 
-	// status is success when every file is at its path, error when one could not be uploaded, pending until then.
+	// status is success when every file is at its path, or conflictPolicy Keep has kept another one there; error when one could not be uploaded;
+	// pending until then.
 	// +optional
 	Status UploadStatus `json:"status,omitempty"`
 

@@ -60,10 +60,12 @@ type DropboxSpec struct {
 
 // S3Spec says how to reach a bucket of Amazon S3 or of a service with its API.
 type S3Spec struct {
-	// bucket that receives the files. A file's key is its path without the leading slash.
+	// bucket that receives the files, or the ARN of an access point. A file's key is its path without the leading slash. Amazon's rules for names are at
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older buckets and other services may have names that these forbid.
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-zA-Z0-9._:-]+|arn:[a-zA-Z0-9._:/-]+)$')",message="must be the name of a bucket: letters, digits, dots, hyphens and underscores, without spaces and slashes"
 	Bucket string `json:"bucket,omitempty"`
 
 	// region of the bucket. Defaults to us-east-1.
@@ -78,8 +80,8 @@ type S3Spec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+$')",message="must be http:// or https:// and a host, such as https://s3.example.com, without a path"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*:[^]/?#:]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+$')",message="must be http:// or https:// and a host, such as https://s3.example.com, without a user and a path"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#@]*:[^]/?#:@]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// credentialsSecretRef names the Secret with the keys accessKeyID and secretAccessKey, and with sessionToken for temporary
@@ -95,10 +97,12 @@ type S3Spec struct {
 
 // GCSSpec says how to reach a bucket of Google Cloud Storage.
 type GCSSpec struct {
-	// bucket that receives the files. An object's name is its path without the leading slash.
+	// bucket that receives the files. An object's name is its path without the leading slash. The rules for the bucket's name are at
+	// https://cloud.google.com/storage/docs/buckets#naming.
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=222
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9._-]*[a-z0-9]$')",message="must be the name of a bucket: lower-case letters, digits, hyphens, underscores and dots, with a letter or a digit first and last"
 	Bucket string `json:"bucket,omitempty"`
 
 	// credentialsSecretRef names the Secret with the key serviceAccountKey, the JSON key of a service account. The manager reads it and
@@ -121,10 +125,12 @@ type AzureBlobSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+$')",message="must be the name of a storage account: lower-case letters and digits"
 	Account string `json:"account,omitempty"`
 
-	// container that receives the files. A blob's name is its path without the leading slash.
+	// container that receives the files. A blob's name is its path without the leading slash. The rules for the container's name are at
+	// https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata.
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]+(-[a-z0-9]+)*|[$](root|web))$')",message="must be the name of a container: lower-case letters, digits and single hyphens, with a letter or a digit first and last"
 	Container string `json:"container,omitempty"`
 
 	// endpoint of a service other than Azure's own, such as https://blobs.example.com/account. Private addresses need the manager's
@@ -132,8 +138,8 @@ type AzureBlobSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^?#@]+$')",message="must be http:// or https:// and a host, such as https://blobs.example.com/account"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#]*:[^]/?#:]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^?#@]+$')",message="must be http:// or https:// and a host, such as https://blobs.example.com/account, without a user and a query"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/?#@]*:[^]/?#:@]+([/?#]|$)') || self.matches('^https?://[^/?#]*:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])([/?#]|$)')",message="must have a port from 1 to 65535"
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// credentialsSecretRef names the Secret with the key accountKey. The manager reads it and never writes it.

@@ -1,7 +1,8 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command docs writes the reference pages of flags, metrics and storage reasons from the code, and the tables of the REST API in its page.
+// Command docs writes the reference pages of flags, metrics and storage reasons from the code, the tables of the REST API in its page, and the flags that
+// the Helm chart takes.
 package main
 
 import (
@@ -19,6 +20,23 @@ const metricsPage = `# Metrics
 
 The manager serves these at :8443/metrics, over HTTPS, and those of
 [controller-runtime](https://book.kubebuilder.io/reference/metrics-reference) too. A caller needs the right to ` + "`get`" + ` the URL /metrics.
+Prometheus often has it already. To give it to the ServiceAccount ` + "`prometheus`" + ` of the namespace ` + "`monitoring`" + `:
+
+<!-- setup on the cluster
+kubectl delete clusterrolebinding,clusterrole metrics-reader --ignore-not-found
+-->
+<!-- run on the cluster -->
+` + "```sh" + `
+kubectl create clusterrole metrics-reader --verb=get --non-resource-url=/metrics
+kubectl create clusterrolebinding metrics-reader --clusterrole=metrics-reader --serviceaccount=monitoring:prometheus
+` + "```" + `
+
+<!-- setup on the cluster
+kubectl delete clusterrolebinding,clusterrole metrics-reader
+-->
+
+` + "`config/monitoring`" + ` and the Helm chart with any of its ` + "`monitoring`" + ` values make the ClusterRole ` + "`platen-metrics-reader`" + `: bind it instead. The manager's NetworkPolicy also asks
+for the label ` + "`metrics: enabled`" + ` on the caller's namespace. [Monitoring](../operations/alerts.md) has a ServiceMonitor and alerts.
 
 `
 
@@ -36,20 +54,23 @@ of storage calls in the [metrics](metrics.md). The fault says what a failure dep
 `
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: docs FOLDER")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: docs FOLDER SCHEMA")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1]); err != nil {
+	if err := write(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "docs:", err)
 		os.Exit(1)
 	}
 }
 
-// write writes the pages below the folder docs.
-func write(docs string) error {
-	flags, err := flags()
+// write writes the pages below the folder docs, and the flags in the schema of the chart's values.
+func write(docs, schema string) error {
+	flags, names, err := flags()
 	if err != nil {
+		return err
+	}
+	if err := writeSchema(schema, names); err != nil {
 		return err
 	}
 	for name, text := range map[string]string{"flags.md": flags, "metrics.md": metricsPage + metrics.Table(), "reasons.md": reasonsPage + reasons()} {

@@ -126,7 +126,7 @@ func (s *Store) copy(ctx context.Context, to, from string) error {
 	switch {
 	case err == nil:
 		return nil
-	case gcerrors.Code(err) == gcerrors.NotFound:
+	case isMissing(err):
 		return fmt.Errorf("%s: %w", from, ErrNotFound)
 	default:
 		return writeError(to, err)

@@ -276,11 +276,17 @@ func readError(key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case gcerrors.Code(err) == gcerrors.NotFound:
+	case isMissing(err):
 		return fmt.Errorf("%s: %w", key, ErrNotFound)
 	default:
 		return fmt.Errorf("reading %s: %w", key, err)
 	}
+}
+
+// isMissing reports whether the bucket has no such object. Azure's library also says so of every error whose text has "no such host", which is a failure of
+// DNS: files would be lost for as long as that lasts.
+func isMissing(err error) bool {
+	return gcerrors.Code(err) == gcerrors.NotFound && !strings.Contains(err.Error(), "no such host")
 }
 
 // manifestVersion is the version of the manifests that this program writes and reads.
@@ -526,7 +532,7 @@ func (s *Store) eachFile(ctx context.Context, prefix string, visit func(key stri
 }
 
 func (s *Store) remove(ctx context.Context, key string) error {
-	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+	if err := s.bucket.Delete(ctx, key); err != nil && !isMissing(err) {
 		return fmt.Errorf("deleting %s: %w", key, err)
 	}
 	if s.folder != "" {

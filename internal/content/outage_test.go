@@ -7,13 +7,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"gocloud.dev/blob"
+	"gocloud.dev/blob/azureblob"
 	"gocloud.dev/blob/driver"
 	"gocloud.dev/gcerrors"
 )
@@ -104,4 +110,37 @@ func TestOutagesAreTold(t *testing.T) {
 		expect("a write that works again", put(t.Context()), false)
 		expect("new work after that", store.Check("ns"), false)
 	})
+}
+
+// noDNS is a transport that finds no host.
+type noDNS struct{}
+
+// Do implements policy.Transporter.
+func (noDNS) Do(r *http.Request) (*http.Response, error) {
+	return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: r.URL.Hostname(), IsNotFound: true}}
+}
+
+// TestAFailureOfDNSLosesNoFile uses a container of Azure while DNS fails, which Azure's library takes for objects that do not exist.
+func TestAFailureOfDNSLosesNoFile(t *testing.T) {
+	client, err := container.NewClientWithNoCredential("https://acme.blob.core.windows.net/pictures", &container.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: noDNS{}, Retry: policy.RetryOptions{MaxRetries: -1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := azureblob.OpenBucket(t.Context(), client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := newStore(bucket, Options{})
+	defer func() { _ = store.Close() }()
+	for name, call := range map[string]func() error{
+		"read":   func() error { _, err := store.NewReader(t.Context(), "a"); return err },
+		"delete": func() error { return store.remove(t.Context(), "a") },
+		"copy":   func() error { return store.copy(t.Context(), "b", "a") },
+	} {
+		if err := call(); err == nil || errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -6,6 +6,7 @@ package apivalidation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -171,6 +172,16 @@ func refusals() map[string]struct{ kind, spec, want string } {
 		"no bucket":             {"StorageConnection", "provider: s3", "s3 must be set when provider is s3"},
 		"no container":          {"StorageConnection", "provider: azureblob", "azureBlob must be set when provider is azureblob"},
 		"no GCS bucket":         {"StorageConnection", "provider: gcs", "gcs must be set when provider is gcs"},
+		"bucket with a space":   {"StorageConnection", inBucket("s3", "bucket: UPPER CASE"), "spec.s3.bucket: Invalid value: \"UPPER CASE\": must be the name of a bucket"},
+		"bucket with a folder":  {"StorageConnection", inBucket("s3", "bucket: renders/summer"), "without spaces and slashes"},
+		"bucket as a URL":       {"StorageConnection", inBucket("s3", "bucket: 's3://renders'"), "without spaces and slashes"},
+		"bucket with a letter":  {"StorageConnection", inBucket("s3", "bucket: büro"), "must be the name of a bucket"},
+		"GCS bucket's case":     {"StorageConnection", inBucket("gcs", "bucket: Renders"), "spec.gcs.bucket: Invalid value: \"Renders\": must be the name of a bucket: lower-case letters"},
+		"GCS bucket as a URL":   {"StorageConnection", inBucket("gcs", "bucket: 'gs://renders'"), "must be the name of a bucket: lower-case letters"},
+		"GCS bucket's end":      {"StorageConnection", inBucket("gcs", "bucket: renders-"), "with a letter or a digit first and last"},
+		"container's case":      {"StorageConnection", inBucket("azureBlob", "account: acme, container: My Files"), "spec.azureBlob.container: Invalid value: \"My Files\": must be the name of a container"},
+		"container's dot":       {"StorageConnection", inBucket("azureBlob", "account: acme, container: my.files"), "must be the name of a container"},
+		"container's hyphens":   {"StorageConnection", inBucket("azureBlob", "account: acme, container: my--files"), "single hyphens"},
 		"endpoint with a path":  {"StorageConnection", "provider: s3\ns3: {bucket: renders, endpoint: 'https://s3.example.com/x', credentialsSecretRef: {name: s}}", "spec.s3.endpoint"},
 		"endpoint's port":       {"StorageConnection", "provider: s3\ns3: {bucket: renders, endpoint: 'https://s3.example.com:99999', credentialsSecretRef: {name: s}}", "spec.s3.endpoint: Invalid value: \"https://s3.example.com:99999\": must have a port from 1 to 65535"},
 		"endpoint's port 0":     {"StorageConnection", "provider: azureblob\nazureBlob: {account: acc, container: renders, endpoint: 'http://[::1]:0/account', credentialsSecretRef: {name: s}}", "must have a port from 1 to 65535"},
@@ -299,6 +310,50 @@ func TestPreviewsHaveTheSameDefaults(t *testing.T) {
 	}
 }
 
+// TestOneMessageForAMistake applies values with one mistake each. A second message would be about something that is right.
+func TestOneMessageForAMistake(t *testing.T) {
+	const (
+		noDigest = "must end with the image's digest"
+		noImage  = "must be REGISTRY/REPOSITORY@sha256:DIGEST"
+		noURL    = "must be an http or https URL without a user and a password"
+		noPort   = "must have a port from 1 to 65535"
+	)
+	for name, tc := range map[string]struct{ kind, spec, want string }{
+		"image with a tag":           {"FontSet", fontImage("docker.io/acme/fonts:latest", "") + "}]", noDigest},
+		"image with neither":         {"FontSet", fontImage("docker.io/acme/fonts", "") + "}]", noDigest},
+		"image's registry at a port": {"FontSet", fontImage("registry:5000/fonts", "") + "}]", noDigest},
+		"image's empty digest":       {"FontSet", fontImage("docker.io/acme/fonts@", "") + "}]", noDigest},
+		"image's short digest":       {"FontSet", fontImage("docker.io/acme/fonts:1.0@sha256:0a", "") + "}]", noDigest},
+		"image's sha512":             {"FontSet", fontImage("docker.io/acme/fonts@sha512:"+strings.Repeat("0a", 64), "") + "}]", noDigest},
+		"image's two digests":        {"FontSet", fontImage("docker.io/acme/fonts@"+digest+"@"+digest, "") + "}]", noImage},
+		"image of no registry":       {"FontSet", fontImage("acme/fonts@"+digest, "") + "}]", noImage},
+		"image with a user":          {"FontSet", fontImage("ada:secret@ghcr.io:99999/acme/fonts@"+digest, "") + "}]", noImage},
+		"image at a wrong port":      {"FontSet", fontImage("registry:99999/fonts@"+digest, "") + "}]", noPort},
+		"font's user":                {"FontSet", fontAt("https://ada:secret@fonts.example.com/a.woff2") + "}]", noURL},
+		"font's user and port":       {"FontSet", fontAt("https://ada:secret@fonts.example.com:8443/a.woff2") + "}]", noURL},
+		"font's user without a path": {"FontSet", fontAt("https://ada:secret@fonts.example.com") + "}]", noURL},
+		"font's scheme":              {"FontSet", fontAt("ftp://fonts.example.com:99999/a.woff2") + "}]", noURL},
+		"font's port":                {"FontSet", fontAt("https://fonts.example.com:99999/a@b.woff2") + "}]", noPort},
+		"S3 endpoint's user":         {"StorageConnection", inBucket("s3", "bucket: renders, endpoint: 'https://ada:secret@s3.example.com'"), "without a user and a path"},
+		"S3 endpoint's path":         {"StorageConnection", inBucket("s3", "bucket: renders, endpoint: 'https://s3.example.com:9000/a'"), "without a user and a path"},
+		"S3 endpoint's port":         {"StorageConnection", inBucket("s3", "bucket: renders, endpoint: 'https://s3.example.com:99999'"), noPort},
+		"Azure endpoint's user":      {"StorageConnection", inBucket("azureBlob", "account: acme, container: renders, endpoint: 'https://ada:secret@blobs.example.com/acme'"), "without a user and a query"},
+		"Azure endpoint's port":      {"StorageConnection", inBucket("azureBlob", "account: acme, container: renders, endpoint: 'https://blobs.example.com:0/acme'"), noPort},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := apply(t, tc.kind, tc.spec)
+			if refusal := apierrors.APIStatus(nil); !errors.As(err, &refusal) || len(refusal.Status().Details.Causes) != 1 || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want only %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// inBucket is the spec of a connection to a bucket.
+func inBucket(field, spec string) string {
+	return "provider: " + strings.ToLower(field) + "\n" + field + ": {" + spec + ", credentialsSecretRef: {name: s}}"
+}
+
 // fontAt begins a FontSet's spec with a file at a URL.
 func fontAt(url string) string {
 	return "sources: [{url: '" + url + "', sha256: " + strings.Repeat("0a", 32)
@@ -349,7 +404,13 @@ connections: [{type: storage, provider: dropbox, folder: "/Ünï/日本"}, {type
 			strings.TrimPrefix(fontImage("localhost/fonts@"+digest, ""), "sources: ["),
 			strings.TrimPrefix(fontImage("[fd00::1]:5000/fonts@"+digest, ""), "sources: ["),
 		}, "}, ") + "}]"},
-		"a team's number": {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: '123456', cred", 1)},
+		"buckets of Amazon": {"StorageConnection", inBucket("s3", "bucket: my.old_Bucket-1")},
+		"tenant's bucket":   {"StorageConnection", inBucket("s3", "bucket: 'acme:renders'")},
+		"access point":      {"StorageConnection", inBucket("s3", "bucket: 'arn:aws:s3:us-east-1:123456789012:accesspoint/renders'")},
+		"bucket of Google":  {"StorageConnection", inBucket("gcs", "bucket: my_renders.example.com")},
+		"container":         {"StorageConnection", inBucket("azureBlob", "account: acme, container: my-files-2")},
+		"website":           {"StorageConnection", inBucket("azureBlob", "account: acme, container: $web")},
+		"a team's number":   {"StorageConnection", strings.Replace(connection, "{cred", "{rootNamespaceID: '123456', cred", 1)},
 	}
 }
 

@@ -348,6 +348,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		`image.digests.manager="latest"`:                      "pattern",
 		`image.pullPolicy="Sometimes"`:                        "pullPolicy",
 		`manager.flags={"--max-pods":50}`:                     "max-pods",
+		`manager.flags={"max-podz":50}`:                       "max-podz",
+		`shim.flags={"max-pods":50}`:                          "max-pods",
 		`shim.ingress={"enabled":true}`:                       "shim.ingress.host",
 		`content.persistence={"accessModes":"ReadWriteMany"}`: "accessModes",
 		`manager={"shards":3,"replicas":2}`:                   "manager.replicas",

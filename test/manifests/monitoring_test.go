@@ -269,6 +269,19 @@ func TestChartMonitorsAsConfigMonitoringDoes(t *testing.T) {
 	}
 }
 
+// Each part of the chart's monitoring brings the role that reads the metrics: a Prometheus may scrape them without a ServiceMonitor.
+func TestMonitoringBringsTheRightToReadMetrics(t *testing.T) {
+	const role = "ClusterRole/platen-metrics-reader"
+	for _, part := range []string{"serviceMonitor", "prometheusRule", "dashboard"} {
+		if render(t, "monitoring."+part+".enabled=true")[role] == nil {
+			t.Errorf("monitoring.%s makes no %s", part, role)
+		}
+	}
+	if render(t)[role] != nil {
+		t.Errorf("the chart makes %s without monitoring", role)
+	}
+}
+
 // The ServiceMonitor selects the Service of the metrics, and names its port.
 func TestServiceMonitorSelectsTheMetrics(t *testing.T) {
 	for name, set := range map[string]objects{

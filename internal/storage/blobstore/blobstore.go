@@ -64,19 +64,14 @@ func (b *Bucket) Verify(ctx context.Context) (storage.Account, error) {
 	ctx, _, cancel := storage.Watch(ctx, b.patience)
 	defer cancel()
 	begun := time.Now()
-	var ok bool
-	err := readable(func() (err error) {
-		ok, err = b.bucket.IsAccessible(ctx)
+	err := readable(func() error { // IsAccessible would hide why the bucket is not there
+		_, _, err := b.bucket.ListPage(ctx, blob.FirstPageToken, 1, nil)
 		return err
 	})
-	switch err = b.called("list", begun, err); {
-	case err != nil:
+	if err := b.called("list", begun, err); err != nil {
 		return storage.Account{}, err
-	case !ok:
-		return storage.Account{}, b.noBucket(nil)
-	default:
-		return storage.Account{ID: b.name, DisplayName: b.name}, nil
 	}
+	return storage.Account{ID: b.name, DisplayName: b.name}, nil
 }
 
 // EnsureFolder implements storage.Provider. It does nothing, because a bucket has no folders.
@@ -154,7 +149,7 @@ func (b *Bucket) objectAt(ctx context.Context, f *storage.File, path string) (ob
 		attributes, err = b.bucket.Attributes(ctx, objectKey(path))
 		return err
 	})
-	if gcerrors.Code(err) == gcerrors.NotFound {
+	if b.isMissing(err) {
 		return none, b.called("head", begun, nil)
 	}
 	if err := b.called("head", begun, err); err != nil {
@@ -245,11 +240,10 @@ func (b *Bucket) called(route string, begun time.Time, err error) error {
 	return err
 }
 
-// noBucket returns the error of a bucket that does not exist.
-func (b *Bucket) noBucket(err error) error {
-	return &storage.Error{
-		Class: storage.Stop, Reason: storage.ReasonBucketNotFound, Message: fmt.Sprintf("Bucket '%s' does not exist", b.name), Account: true, Err: err,
-	}
+// isMissing reports whether the service answers that there is no such bucket or object. Azure's library also says so of every error whose text has
+// "no such host", which is a failure of DNS.
+func (b *Bucket) isMissing(err error) bool {
+	return statusOf(err) == http.StatusNotFound || b.provider != "azureblob" && gcerrors.Code(err) == gcerrors.NotFound
 }
 
 // statusOf returns the HTTP status of an error of any of the services' libraries, 0 if there was no answer.
@@ -280,8 +274,8 @@ func (b *Bucket) decodeError(err error) error {
 		problem.Reason, problem.Message = storage.ReasonInvalidCredentials, fmt.Sprintf("The credentials are not accepted by bucket '%s'", b.name)
 	case status == http.StatusForbidden, code == gcerrors.PermissionDenied:
 		problem.Reason, problem.Message = storage.ReasonAccessDenied, fmt.Sprintf("The credentials do not allow this in bucket '%s'", b.name)
-	case status == http.StatusNotFound, code == gcerrors.NotFound:
-		return b.noBucket(problem.Err)
+	case b.isMissing(err):
+		problem.Reason, problem.Message = storage.ReasonBucketNotFound, fmt.Sprintf("Bucket '%s' does not exist", b.name)
 	case status == http.StatusInsufficientStorage:
 		problem.Reason, problem.Message, problem.Account = storage.ReasonInsufficientSpace, fmt.Sprintf("Bucket '%s' is full", b.name), false
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable, code == gcerrors.ResourceExhausted:
@@ -294,9 +288,18 @@ func (b *Bucket) decodeError(err error) error {
 		problem.Message = fmt.Sprintf("Bucket '%s' refused the request (HTTP %d %s)", b.name, status, codeOf(err))
 	default:
 		problem.Class, problem.Reason, problem.Doubt = storage.Retry, storage.ReasonUnreachable, true
-		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name) + reach.Why(err)
+		problem.Message = fmt.Sprintf("Bucket '%s' could not be reached", b.name) + hostOf(err) + reach.Why(err)
 	}
 	return problem
+}
+
+// hostOf returns the host that was called, as a part of a message; empty if no call failed. A mistake in an endpoint, a region or an account is a host that is
+// not there.
+func hostOf(err error) string {
+	if lost := (*lostError)(nil); errors.As(err, &lost) {
+		return fmt.Sprintf(" at %.255s", lost.host)
+	}
+	return ""
 }
 
 // credentialCodes are the services' codes for credentials that they do not accept.

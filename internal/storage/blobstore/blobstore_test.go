@@ -22,7 +22,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,7 +181,7 @@ func TestS3Errors(t *testing.T) {
 	}{
 		"no bucket":      {config: S3{Bucket: "nothing-here", Endpoint: endpoint}, want: storage.Error{Reason: storage.ReasonBucketNotFound, Message: "Bucket 'nothing-here' does not exist"}},
 		"a wrong secret": {config: S3{Bucket: "pictures", Endpoint: endpoint, AccessKeyID: accessKey, SecretAccessKey: "wrong"}, want: storage.Error{Reason: storage.ReasonInvalidCredentials, Message: "The credentials are not accepted by bucket 'pictures'"}},
-		"no server":      {config: S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Bucket 'pictures' could not be reached: the connection was refused; nothing listens at its port"}},
+		"no server":      {config: S3{Bucket: "pictures", Endpoint: "http://127.0.0.1:9"}, want: storage.Error{Class: storage.Retry, Reason: storage.ReasonUnreachable, Message: "Bucket 'pictures' could not be reached at 127.0.0.1:9: the connection was refused; nothing listens at its port"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openS3(t, c.config)
@@ -314,16 +316,149 @@ func TestAnswersOfAProxy(t *testing.T) {
 			_, verify := b.Verify(t.Context())
 			upload := storagetest.UploadOne(t.Context(), b, storagetest.File(t, "/a.png", []byte("hello"))).Err
 			for call, err := range map[string]error{"Verify": verify, "Upload": upload} {
-				want := storage.ReasonUnexpectedAnswer
-				if name == "GCS" { // its library for tokens does not say what the answer was
-					want = storage.ReasonUnreachable
-				}
-				if problem := storage.AsError(err); err == nil || problem.Class != storage.Retry || problem.Reason != want {
+				if problem := storage.AsError(err); err == nil || problem.Class != storage.Retry || problem.Reason != storage.ReasonUnexpectedAnswer {
 					t.Errorf("%s, %s, HTTP %d %s: %s %v", name, call, status, kind, problem.Reason, err)
 				}
 			}
 		}
 	}
+}
+
+// lost is a transport that reaches nothing.
+type lost func(host string) error
+
+// RoundTrip implements http.RoundTripper.
+func (l lost) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return nil, l(r.URL.Hostname())
+}
+
+// outcomes is an observer that notes the results of calls.
+type outcomes struct {
+	storage.NopObserver
+	mu      sync.Mutex
+	results []string
+}
+
+// Called implements storage.Observer.
+func (o *outcomes) Called(_, _, result string, _ time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.results = append(o.results, result)
+}
+
+// openAll opens a bucket of each service where users who name no endpoint look for it.
+func openAll(t *testing.T, transport http.RoundTripper, observer storage.Observer) map[string]*Bucket {
+	t.Helper()
+	amazon, err := OpenS3(t.Context(), S3{Bucket: "pictures", Region: "eu-cntral-1", AccessKeyID: accessKey, SecretAccessKey: secretKey}, transport, observer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := OpenS3(t.Context(), S3{
+		Bucket: "pictures", Region: "us-east-1", Endpoint: "http://minio.storage.svc:9000", AccessKeyID: accessKey, SecretAccessKey: secretKey,
+	}, transport, observer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	google, err := OpenGCS(t.Context(), GCS{"pictures", serviceAccount(t, "https://tokens.example.com/token?secret=x")}, transport, observer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	azure, err := OpenAzureBlob(t.Context(), AzureBlob{Account: "rendersacccount", Container: "pictures", AccountKey: "a2V5"}, transport, observer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]*Bucket{
+		"pictures.s3.eu-cntral-1.amazonaws.com": amazon, "minio.storage.svc:9000": endpoint,
+		"tokens.example.com": google, "rendersacccount.blob.core.windows.net": azure,
+	}
+}
+
+// TestWhyABucketIsOutOfReach makes every call where no service is. That may pass, whatever the service's library takes it for, and the message names the
+// host, which tells a mistake in an endpoint, a region or an account from an outage.
+func TestWhyABucketIsOutOfReach(t *testing.T) {
+	for why, fails := range map[string]lost{
+		": its host has no address in DNS": func(host string) error {
+			return &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, Server: "10.96.0.10:53", IsNotFound: true}}
+		},
+		": DNS did not answer for its host": func(host string) error {
+			return &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "server misbehaving", Name: host, Server: "10.96.0.10:53", IsTemporary: true}}
+		},
+		": the connection was refused; nothing listens at its port": func(string) error {
+			return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		},
+		"": func(string) error { return io.ErrUnexpectedEOF },
+	} {
+		observer := &outcomes{}
+		for host, b := range openAll(t, fails, observer) {
+			want := storage.Error{
+				Class: storage.Retry, Reason: storage.ReasonUnreachable, Account: true, Doubt: true, Message: "Bucket 'pictures' could not be reached at " + host + why,
+			}
+			for call, do := range calls(t, b) {
+				observer.results = nil
+				err := do()
+				if diff := cmp.Diff(want, *storage.AsError(err), cmpopts.IgnoreFields(storage.Error{}, "Err")); diff != "" {
+					t.Errorf("%s, %s: error %v (-want +got):\n%s", host, call, err, diff)
+				}
+				if diff := cmp.Diff([]string{"Unreachable"}, observer.results); diff != "" {
+					t.Errorf("%s, %s: results (-want +got):\n%s", host, call, diff)
+				}
+			}
+		}
+	}
+}
+
+// TestAnswersAboutDNS lets a gateway say that it does not find the service. Azure's library takes the text for a missing bucket.
+func TestAnswersAboutDNS(t *testing.T) {
+	for service, b := range endpoints(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = w.Write([]byte("dial tcp: lookup blobs.example.com: no such host"))
+	}) {
+		for call, do := range calls(t, b) {
+			if problem := storage.AsError(do()); problem.Class != storage.Retry || problem.Reason != storage.ReasonUnavailable {
+				t.Errorf("%s, %s: %+v", service, call, problem)
+			}
+		}
+	}
+}
+
+// TestAMissingBucketCounts verifies buckets that do not exist. The observer hears why that fails.
+func TestAMissingBucketCounts(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"access_token":"not-a-secret","token_type":"Bearer","expires_in":3600}`))
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	observer := &outcomes{}
+	for host, b := range openAll(t, sentAllTo{strings.TrimPrefix(server.URL, "http://")}, observer) {
+		observer.results = nil
+		_, err := b.Verify(t.Context())
+		want := storage.Error{Reason: storage.ReasonBucketNotFound, Message: "Bucket 'pictures' does not exist", Account: true}
+		if diff := cmp.Diff(want, *storage.AsError(err), cmpopts.IgnoreFields(storage.Error{}, "Err")); diff != "" {
+			t.Errorf("%s: error %v (-want +got):\n%s", host, err, diff)
+		}
+		if diff := cmp.Diff([]string{"BucketNotFound"}, observer.results); diff != "" {
+			t.Errorf("%s: results (-want +got):\n%s", host, diff)
+		}
+	}
+}
+
+// sentAllTo sends the requests for any host to an address.
+type sentAllTo struct{ address string }
+
+// RoundTrip implements http.RoundTripper.
+func (s sentAllTo) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host = "http", s.address
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // longKey returns an RSA key of 16,384 bits, in PEM, which fits into a Secret. Its factors are no primes, which would take minutes to find.

@@ -31,6 +31,7 @@ import (
 	"gocloud.dev/blob/s3blob"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
+	"golang.org/x/oauth2/jwt"
 
 	"github.com/platen-dev/platen/internal/storage"
 	"github.com/platen-dev/platen/internal/storage/gcs"
@@ -120,7 +121,7 @@ func OpenGCS(ctx context.Context, c GCS, transport http.RoundTripper, observer s
 		}
 	}
 	// Tokens must outlive the call that opens the bucket. The library gets them without the context of the call that needs one.
-	tokens := config.TokenSource(context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: transport, Timeout: tokenTimeout}))
+	tokens := &tokenSource{context.WithoutCancel(ctx), config, transport}
 	client := &http.Client{Transport: tokenTransport{oauth2.ReuseTokenSource(nil, tokens), transport}}
 	return New("gcs", c.Bucket, c.Bucket, gcs.Open(client, c.Bucket), observer), nil
 }
@@ -227,8 +228,32 @@ func codeOf(err error) string {
 
 // watched returns the transport of a client: it reports progress, and turns the answers of others than the service into errors.
 func watched(transport http.RoundTripper) http.RoundTripper {
-	return storage.WatchedTransport{Next: foreignGuard{transport}}
+	return storage.WatchedTransport{Next: foreignGuard{namedTransport{transport}}}
 }
+
+// namedTransport says to which host a request that had no answer went.
+type namedTransport struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t namedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, &lostError{req.URL.Host, err}
+	}
+	return resp, nil
+}
+
+// lostError is the error of a request that had no answer.
+type lostError struct {
+	host  string
+	cause error
+}
+
+// Error implements error.
+func (e *lostError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *lostError) Unwrap() error { return e.cause }
 
 // maxAnswer bounds an answer of a service, in bytes. The longest one is a list with one object.
 const maxAnswer = 1 << 20
@@ -250,6 +275,37 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		return 0, &foreignError{b.status}
 	}
 	return n, err
+}
+
+// tokenSource gets a service account's tokens. Its errors are those of its transport, of which golang.org/x/oauth2/jwt returns only the text.
+type tokenSource struct {
+	ctx       context.Context //nolint:containedctx // as the library's own sources
+	config    *jwt.Config
+	transport http.RoundTripper
+}
+
+// Token implements oauth2.TokenSource.
+func (s *tokenSource) Token() (*oauth2.Token, error) {
+	noted := &notedTransport{next: s.transport}
+	ctx := context.WithValue(s.ctx, oauth2.HTTPClient, &http.Client{Transport: noted, Timeout: tokenTimeout})
+	token, err := s.config.TokenSource(ctx).Token()
+	if err != nil && noted.err != nil {
+		err = noted.err
+	}
+	return token, err
+}
+
+// notedTransport notes the error of its last request. It makes one at a time.
+type notedTransport struct {
+	next http.RoundTripper
+	err  error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *notedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	t.err = err
+	return resp, err
 }
 
 // tokenTransport adds access tokens to requests. A request that waits for its token ends with its context.
