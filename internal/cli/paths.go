@@ -42,8 +42,11 @@ func checkFile(path string) error {
 
 // isFile returns an error if what should be the name of a template is a file of manifests.
 func isFile(name string) error {
-	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+	if !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
 		return nil
 	}
-	return usage("%[1]s is a file, and no name of a template: preview and lint take it with -f %[1]s, and kubectl apply -f %[1]s makes its templates", name)
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		return usage("%[1]s is a file, and no name of a template: preview and lint take it with -f %[1]s, and kubectl apply -f %[1]s makes its templates", name)
+	}
+	return nil
 }

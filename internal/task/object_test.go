@@ -47,10 +47,11 @@ func TestReadObject(t *testing.T) {
 }
 
 func TestReadObjectRefuses(t *testing.T) {
-	bomb := `a: &a ["x", "x", "x", "x", "x", "x", "x", "x", "x"]`
+	lines := []string{"a: &a [" + strings.Repeat("x, ", 9) + "]"}
 	for letter := 'b'; letter <= 'i'; letter++ {
-		bomb += fmt.Sprintf("\n%c: &%c [%s*%c]", letter, letter, strings.Repeat(fmt.Sprintf("*%c, ", letter-1), 8), letter-1)
+		lines = append(lines, fmt.Sprintf("%[1]c: &%[1]c [%[2]s]", letter, strings.Repeat(fmt.Sprintf("*%c, ", letter-1), 9)))
 	}
+	bomb := strings.Join(lines, "\n")
 	for text, want := range map[string]string{
 		"":                      "must hold a JSON or YAML object",
 		"# nothing":             "must hold a JSON or YAML object",
