@@ -708,10 +708,25 @@ func changed(template *platenv1alpha1.RenderTemplate, sent, read []byte) (warnin
 		_, isText := is.(string)
 		same := wasText == isText && (wasText || reflect.DeepEqual(was, is)) || wasText && !isText && values.IsTrue(is)
 		if declared(template, key) == "" && !same {
-			warnings = append(warnings, Warning{
-				fmt.Sprintf("Modification %.100s: the URL says %s, not %s", key, values.Shorten(is), values.Shorten(was)), "declare the parameter in the template, with its type",
-			})
+			helps := "declare the parameter in the template, with its type"
+			if object, isObject := was.(map[string]any); isObject {
+				helps = fmt.Sprintf("a page must show a field of the object, as data-param=\"%.100s.%.100s\" does: no type of a parameter takes an object", pageKey.ReplaceAllString(key, ""), fieldOf(object))
+			}
+			warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s: the URL says %s, not %s", key, values.Shorten(is), values.Shorten(was)), helps})
 		}
 	}
 	return warnings
+}
+
+// fieldName matches what data-param may name of an object.
+var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+// fieldOf returns a field of an object as an example.
+func fieldOf(object map[string]any) string {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if fieldName.MatchString(name) {
+			return name
+		}
+	}
+	return "FIELD"
 }

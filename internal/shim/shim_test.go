@@ -591,9 +591,42 @@ func TestValuesOfDynamicURLs(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", modifications, wanted.spec.Modifications.Raw, err, want.mods)
 		}
 		warnings := changed(card, []byte(modifications), wanted.spec.Modifications.Raw)
+		if len(warnings) == 1 && warnings[0].Details == "" {
+			t.Errorf("%s: the warning does not say what helps", modifications)
+		}
 		if len(warnings) > 1 || (len(warnings) == 1) != (want.warning != "") || len(warnings) == 1 && warnings[0].Title != want.warning {
 			t.Errorf("%s: got the warnings %+v, want %q", modifications, warnings, want.warning)
 		}
+	}
+}
+
+// What a warning advises helps.
+func TestObjectsInDynamicURLs(t *testing.T) {
+	card := func(html string) *platenv1alpha1.RenderTemplate {
+		return &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{HTML: html}}}}
+	}
+	warnings := func(template *platenv1alpha1.RenderTemplate, modifications string) []Warning {
+		query, err := dynamicQuery(template, []byte(modifications))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted, err := newTarget(template, "a.png", "png", query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changed(template, []byte(modifications), wanted.spec.Modifications.Raw)
+	}
+	const advice = `a page must show a field of the object, as data-param="meta.%s" does: no type of a parameter takes an object`
+	for modifications, field := range map[string]string{`{"meta":{"a":1}}`: "a", `{"page1@meta":{"a b":1,"c":2}}`: "c", `{"meta":{}}`: "FIELD"} {
+		if got, want := warnings(card("<p>"), modifications), fmt.Sprintf(advice, field); len(got) != 1 || got[0].Details != want {
+			t.Errorf("%s: got %+v, want %s", modifications, got, want)
+		}
+		if got := warnings(card(`<p data-param="meta.`+field+`">`), modifications); got != nil {
+			t.Errorf("%s: got %+v for a page that shows a field", modifications, got)
+		}
+	}
+	if got := warnings(card("<p>"), `{"meta":[1]}`); len(got) != 1 || got[0].Details != "declare the parameter in the template, with its type" {
+		t.Errorf("a list: got %+v", got)
 	}
 }
 
