@@ -67,7 +67,7 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		name := sha256.Sum256([]byte(c.User.Username + "\n" + key))
 		job.GenerateName, job.Name = "", "rest-"+hex.EncodeToString(name[:10])
 	}
-	if warnings = append(warnings, limitations(r)...); len(warnings) > 0 {
+	if warnings = bounded(append(warnings, limitations(r)...)); len(warnings) > 0 {
 		text, err := json.Marshal(warnings)
 		if err != nil {
 			return nil, err
@@ -104,7 +104,7 @@ func markTrace(ctx context.Context, job *platenv1alpha1.RenderJob) {
 func requestWarnings(job *platenv1alpha1.RenderJob) (warnings []Warning) {
 	// Invalid JSON can only come from someone who may write the job, so ignoring it harms nobody else.
 	_ = json.Unmarshal([]byte(job.Annotations[warningsAnnotation]), &warnings)
-	return warnings[:min(len(warnings), maxWarnings)]
+	return bounded(warnings)
 }
 
 // metadata returns the metadata of the request; nil if there is none.

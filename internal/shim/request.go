@@ -26,12 +26,15 @@ import (
 // maxWarnings bounds the warnings about a request.
 const maxWarnings = 64
 
+// moreWarnings is the title of a warning that stands for those which are left out. The manager's warnings have the same.
+const moreWarnings = "There are more warnings"
+
 // bounded returns at most maxWarnings. The last one says so if there are more.
 func bounded(warnings []Warning) []Warning {
 	if len(warnings) <= maxWarnings {
 		return warnings
 	}
-	return append(slices.Clone(warnings[:maxWarnings-1]), Warning{"There are more warnings", fmt.Sprintf("one answer has at most %d: correct what these name first", maxWarnings)})
+	return append(slices.Clone(warnings[:maxWarnings-1]), Warning{moreWarnings, fmt.Sprintf("one answer has at most %d: correct what these name first", maxWarnings)})
 }
 
 // Request is the body of POST /v1/studio/render.

@@ -1291,6 +1291,23 @@ func TestHeadersOfAFile(t *testing.T) {
 	if want := `[{"title":"a","details":""},{"title":"1 more warning is too long for a header","details":"look"}]`; one.Get(warningsHeader) != want {
 		t.Errorf("got %s, want %s", one.Get(warningsHeader), want)
 	}
+	many := http.Header{}
+	finished.Status.Warnings[63] = platenv1alpha1.Warning{Title: moreWarnings}
+	finished.Status.Warnings = append(finished.Status.Warnings, platenv1alpha1.Warning{Title: "Failed to upload to dropbox: Token expired"})
+	describeFile(many, finished)
+	if err := json.Unmarshal([]byte(many.Get(warningsHeader)), &list); err != nil || list[0].Title != "Failed to upload to dropbox: Token expired" {
+		t.Errorf("a failed upload is not the first of %+v, %v", list, err)
+	}
+	if last := list[len(list)-1]; last.Title != fmt.Sprintf("At least %d more warnings are too long for a header", 65-len(list)) {
+		t.Errorf("%+v of %d", last, len(list))
+	}
+	twice, half := http.Header{}, slices.Repeat([]Warning{{Title: strings.Repeat("x", 200)}}, 30)
+	addWarnings(twice, half)
+	addWarnings(twice, half)
+	list = nil
+	if err := json.Unmarshal([]byte(twice.Get(warningsHeader)), &list); err != nil || list[len(list)-1].Title != fmt.Sprintf("%d more warnings are too long for a header", 61-len(list)) {
+		t.Errorf("%+v, %v", list, err)
+	}
 	none := http.Header{}
 	describeFile(none, job(1, func(*platenv1alpha1.RenderJobStatus) {}))
 	if len(none) != 1 {
