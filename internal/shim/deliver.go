@@ -6,13 +6,16 @@ package shim
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 
@@ -63,10 +66,50 @@ func describeFile(h http.Header, job *platenv1alpha1.RenderJob) {
 		if text := asciiJSON(uploads); len(text) <= maxHeader {
 			h.Set(connectionsHeader, text)
 		} else {
-			list = append([]Warning{{"The uploads are too long for a header", "GET /v1/studio/render-jobs/" + job.Name + " has them"}}, list...)
+			list = append([]Warning{{longUploads, "GET /v1/studio/render-jobs/" + job.Name + " has them"}}, list...)
 		}
 	}
 	setWarnings(h, list, "GET /v1/studio/render-jobs/"+job.Name+" has them")
+}
+
+// longUploads is the title of the warning that stands for a header of uploads.
+const longUploads = "The uploads are too long for a header"
+
+var (
+	// aboutUpload matches the warnings about uploads.
+	aboutUpload = regexp.MustCompile(`^Failed to upload to | connection not found for this workspace$|^` + longUploads + `$`)
+	// longWarnings matches the title of the warning that stands for those which do not fit into a header.
+	longWarnings = regexp.MustCompile(`^(At least )?([0-9]+) more warnings? (?:is|are) too long for a header$`)
+)
+
+// rank orders warnings: a file that is not where it belongs matters most, and a warning that stands for others comes last.
+func rank(w Warning) int {
+	switch {
+	case aboutUpload.MatchString(w.Title):
+		return 0
+	case w.Title == moreWarnings || longWarnings.MatchString(w.Title):
+		return 2
+	default:
+		return 1
+	}
+}
+
+// countWarnings returns how many warnings a list has or stands for. exact is false if there are more.
+func countWarnings(list []Warning) (n int, exact bool) {
+	exact = true
+	for _, w := range list {
+		stands := longWarnings.FindStringSubmatch(w.Title)
+		switch {
+		case w.Title == moreWarnings:
+			exact = false
+		case stands != nil:
+			more, _ := strconv.Atoi(stands[2]) // digits
+			n, exact = n+more, exact && stands[1] == ""
+		default:
+			n++
+		}
+	}
+	return n, exact
 }
 
 // setWarnings sets the header of warnings. more says where those are that do not fit.
@@ -74,13 +117,21 @@ func setWarnings(h http.Header, list []Warning, more string) {
 	if len(list) == 0 {
 		return
 	}
+	list = slices.SortedStableFunc(slices.Values(list), func(a, b Warning) int { return cmp.Compare(rank(a), rank(b)) }) // the first ones fit
 	text := asciiJSON(list)
 	for most := len(list) - 1; len(text) > maxHeader; most-- {
-		verb := "are"
-		if len(list)-most == 1 {
+		left, exact := countWarnings(list[most:])
+		if left == 0 {
+			continue
+		}
+		verb, least := "are", ""
+		if left == 1 {
 			verb = "is"
 		}
-		text = asciiJSON(append(slices.Clone(list[:most]), Warning{fmt.Sprintf("%s %s too long for a header", plural.Count(len(list)-most, "more warning"), verb), more}))
+		if !exact {
+			least = "At least "
+		}
+		text = asciiJSON(append(slices.Clone(list[:most]), Warning{fmt.Sprintf("%s%s %s too long for a header", least, plural.Count(left, "more warning"), verb), more}))
 	}
 	h.Set(warningsHeader, text)
 }

@@ -46,7 +46,8 @@ import (
 )
 
 const (
-	dynamicPath = "/v1/studio/dynamic-url/"
+	dynamicPath    = "/v1/studio/dynamic-url/"
+	dynamicPattern = "GET " + dynamicPath + "{name}"
 	// maxDynamicQuery bounds the query of a dynamic URL in bytes, and maxDynamicParameters its parameters.
 	maxDynamicQuery      = 8 << 10
 	maxDynamicParameters = 64
@@ -194,19 +195,15 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 	if len(query) > maxDynamicParameters {
 		return nil, callers.Errorf(http.StatusBadRequest, "the query must have at most %d parameters", maxDynamicParameters)
 	}
-	open := isOpen(query)
-	for parameter, texts := range query {
-		if len(texts) > 1 && open(parameter) {
-			// Whoever has the URL adds to its end what shall be there.
-			texts = texts[len(texts)-1:]
-			query[parameter] = texts
+	open, wrong := isOpen(query), &fieldsError{}
+	for _, parameter := range slices.Sorted(maps.Keys(query)) {
+		if texts := query[parameter]; open(parameter) {
+			query[parameter] = texts[len(texts)-1:] // whoever has the URL adds to its end what shall be there
 		}
-		if len(texts) > 1 {
-			return nil, &FieldError{fmt.Sprintf("%.100s", parameter), "is in the query twice"}
-		}
-		if !utf8.ValidString(parameter + texts[0]) {
-			return nil, &FieldError{fmt.Sprintf("%.100q", parameter), "must be UTF-8 in percent-encoding"}
-		}
+		_ = wrong.add(checkParameter(parameter, query[parameter])) // it is of a field
+	}
+	if err := wrong.err(); err != nil {
+		return nil, err
 	}
 	templates := &platenv1alpha1.RenderTemplateList{}
 	if err := s.Cache.List(r.Context(), templates, client.InNamespace(query.Get("workspace")), client.UnsafeDisableDeepCopy); err != nil {
@@ -227,7 +224,13 @@ func (s *Server) readDynamicURL(r *http.Request) (*target, error) {
 		}
 	}
 	connections.Admit(r.Context(), "")
-	return newTarget(template, name, format, query)
+	wanted, err := newTarget(template, name, format, query)
+	if fieldsErrorOf(err) != nil {
+		_ = wrong.add(err)
+		wrong.say(refusals(r.Context(), &platenv1alpha1.RenderJob{Spec: wanted.spec}, template))
+		return nil, wrong
+	}
+	return wanted, err
 }
 
 // reserved are the parameters of a dynamic URL that are no modifications.
@@ -472,12 +475,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		return err
 	}
 	warnings = append(warnings, unknownParameters(r)...)
-	template, err := s.dynamicTemplate(r.Context(), c, request.TemplateID)
+	template, err := s.dynamicTemplate(r.Context(), c, request.TemplateID, inBody, wrong)
 	if err != nil {
-		if wrong.names("templateId") {
-			return wrong
-		}
-		return wrong.with(err)
+		return err
 	}
 	request.Name = cmp.Or(request.Name, template.Name+".png")
 	name, format, ok := dynamicName(request.Name)
@@ -485,7 +485,7 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		_ = wrong.add(&FieldError{"name", wantName})
 		name, format = template.Name, platenv1alpha1.FormatPNG // to look at the rest
 	}
-	query, keys, err := request.query(template)
+	query, keys, err := request.query(template, wrong.places)
 	if err := wrong.add(err); err != nil {
 		return err
 	}
@@ -503,16 +503,16 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 		return wrong.with(err)
 	}
 	wrong.say(refusals(r.Context(), job, withoutRequired(template, request.Open)))
-	if err := wrong.err(); err != nil {
-		return err
-	}
 	path := dynamicPath + url.PathEscape(request.Name)
 	signed, open := maps.Clone(query), isOpen(query)
 	maps.DeleteFunc(signed, func(name string, _ []string) bool { return open(name) })
 	query.Set(signedurl.Parameter, signedurl.Sign(s.dynamicSecret(template, template.Spec.DynamicURLs.KeyVersion), path, signed))
 	encoded := query.Encode()
 	if len(encoded) > maxDynamicQuery || len(query) > maxDynamicParameters {
-		return &FieldError{"modifications", fmt.Sprintf("must have at most %d values, and %d bytes in a URL", maxDynamicParameters-len(reserved), maxDynamicQuery)}
+		_ = wrong.add(&FieldError{"modifications", fmt.Sprintf("must have at most %d values, and %d bytes in a URL", maxDynamicParameters-len(reserved), maxDynamicQuery)})
+	}
+	if err := wrong.err(); err != nil {
+		return err
 	}
 	warnings = append(warnings, s.unbound(r.Context(), template.Namespace)...)
 	writeJSON(w, http.StatusOK, DynamicURLAnswer{s.publicURL(r) + path + "?" + encoded, warnings})
@@ -521,9 +521,9 @@ func (s *Server) createDynamicURL(w http.ResponseWriter, r *http.Request, c call
 
 // query returns the query of a new dynamic URL without its signature, and the keys of the modifications that it has or leaves open. It keeps those in the
 // request that it can leave open. The error is about the fields of which the query has nothing.
-func (d *DynamicURLRequest) query(template *platenv1alpha1.RenderTemplate) (query url.Values, keys []string, err error) {
+func (d *DynamicURLRequest) query(template *platenv1alpha1.RenderTemplate, at places) (query url.Values, keys []string, err error) {
 	query, unfit := dynamicQuery(template, d.Modifications.RawMessage)
-	open, closed := openNames(d.Open)
+	open, closed := openNames(d.Open, at)
 	d.Open = open
 	keys = slices.Concat(slices.Collect(maps.Keys(query)), open)
 	query.Set("workspace", template.Namespace)
@@ -551,10 +551,10 @@ func (d *DynamicURLRequest) query(template *platenv1alpha1.RenderTemplate) (quer
 }
 
 // openNames returns the modifications that a new dynamic URL leaves open, without blanks, and an error about those that the URL cannot leave open.
-func openNames(given []string) (names []string, err error) {
+func openNames(given []string, at places) (names []string, err error) {
 	wrong := fieldsError{}
 	refuse := func(n int, format string, args ...any) {
-		_ = wrong.add(&FieldError{fmt.Sprintf("open[%d]", n), fmt.Sprintf(format, args...)})
+		_ = wrong.add(&FieldError{at.at("open", n), fmt.Sprintf(format, args...)})
 	}
 	for n, name := range given {
 		switch name = strings.TrimSpace(name); {
@@ -571,7 +571,7 @@ func openNames(given []string) (names []string, err error) {
 
 // dynamicSecretOf answers GET /v1/studio/dynamic-url-secret?templateId=….
 func (s *Server) dynamicSecretOf(w http.ResponseWriter, r *http.Request, c caller) error {
-	template, err := s.dynamicTemplate(r.Context(), c, TemplateID(r.URL.Query().Get("templateId")))
+	template, err := s.dynamicTemplate(r.Context(), c, queryTemplate(r), inQuery, &fieldsError{})
 	if err != nil {
 		return err
 	}
@@ -581,15 +581,12 @@ func (s *Server) dynamicSecretOf(w http.ResponseWriter, r *http.Request, c calle
 	return nil
 }
 
-// dynamicTemplate returns a template with dynamic URLs to a caller who may render in its workspace.
-func (s *Server) dynamicTemplate(ctx context.Context, c caller, id TemplateID) (*platenv1alpha1.RenderTemplate, error) {
-	if id == "" {
-		return nil, &FieldError{"templateId", "is required"}
-	}
+// dynamicTemplate returns a template with dynamic URLs to a caller who may render in its workspace. The error is as of templateOf.
+func (s *Server) dynamicTemplate(ctx context.Context, c caller, id TemplateID, where string, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
 	if err := s.allow(ctx, c, "create", "renderjobs"); err != nil {
 		return nil, err
 	}
-	template, err := s.template(ctx, c, id, http.StatusForbidden)
+	template, err := s.templateOf(ctx, c, id, where, wrong)
 	if err != nil {
 		return nil, err
 	}
@@ -708,10 +705,25 @@ func changed(template *platenv1alpha1.RenderTemplate, sent, read []byte) (warnin
 		_, isText := is.(string)
 		same := wasText == isText && (wasText || reflect.DeepEqual(was, is)) || wasText && !isText && values.IsTrue(is)
 		if declared(template, key) == "" && !same {
-			warnings = append(warnings, Warning{
-				fmt.Sprintf("Modification %.100s: the URL says %s, not %s", key, values.Shorten(is), values.Shorten(was)), "declare the parameter in the template, with its type",
-			})
+			helps := "declare the parameter in the template, with its type"
+			if object, isObject := was.(map[string]any); isObject {
+				helps = fmt.Sprintf("a page must show a field of the object, as data-param=\"%.100s.%.100s\" does: no type of a parameter takes an object", pageKey.ReplaceAllString(key, ""), fieldOf(object))
+			}
+			warnings = append(warnings, Warning{fmt.Sprintf("Modification %.100s: the URL says %s, not %s", key, values.Shorten(is), values.Shorten(was)), helps})
 		}
 	}
 	return warnings
+}
+
+// fieldName matches what data-param may name of an object.
+var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+// fieldOf returns a field of an object as an example.
+func fieldOf(object map[string]any) string {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if fieldName.MatchString(name) {
+			return name
+		}
+	}
+	return "FIELD"
 }

@@ -104,6 +104,37 @@ func TestQueriesThatSayTwoThings(t *testing.T) {
 	}
 }
 
+// A query with several mistakes is refused once.
+func TestAllMistakesOfAQueryAreNamed(t *testing.T) {
+	s := &Server{Options: Options{Log: logr.Discard()}}
+	for query, want := range map[string]string{
+		"/v1/studio/render-jobs?status=y":                      `{"error":"invalid-status-filter","message":"status: must be queued, processing, succeeded, failed or canceled"}`,
+		"/v1/studio/render-jobs?limit=x&cursor=z&status=y":     `{"error":"limit: must be a whole number from 1 to 100; cursor: must be the next_cursor of an earlier answer; status: must be queued, processing, succeeded, failed or canceled"}`,
+		"/v1/studio/templates/all?limit=x&page=y":              `{"error":"page: must be a whole number from 1 to 1000000; limit: must be a whole number from 1 to 100"}`,
+		"/v1/studio/render-jobs?limit=1&limit=2&status=%ff":    `{"error":"limit: is in the query twice; status: must be UTF-8 in percent-encoding"}`,
+		"/v1/studio/dynamic-url/a.png?b=%ff&a=1&a=2&page=1%ff": `{"error":"a: is in the query twice; b: must be UTF-8 in percent-encoding; page: must be UTF-8 in percent-encoding"}`,
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://shim"+query, nil)
+		if strings.HasPrefix(query, dynamicPath) {
+			r.Pattern = dynamicPattern
+		}
+		s.handle(func(w http.ResponseWriter, r *http.Request) error {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/render-jobs"):
+				return s.listJobs(w, r, caller{})
+			case strings.HasSuffix(r.URL.Path, "/all"):
+				return s.listTemplates(w, r, caller{})
+			default:
+				r.SetPathValue("name", "a.png")
+				return s.openDynamicURL(w, r)
+			}
+		})(w, r)
+		if got := strings.TrimSpace(w.Body.String()); w.Code != http.StatusBadRequest || got != want {
+			t.Errorf("%s: got %d %s, want %s", query, w.Code, got, want)
+		}
+	}
+}
+
 // A request with two tokens is nobody's.
 func TestTwoTokens(t *testing.T) {
 	h := bare(t)

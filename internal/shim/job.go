@@ -53,9 +53,9 @@ const (
 // maxSizes bounds response.extraSizes as JSON, in bytes.
 const maxSizes = 8 << 10
 
-// newJob returns the RenderJob of a request. One caller's idempotency key always gives the same name.
+// newJob returns the RenderJob of a request. One caller's idempotency key always gives the same name. With a *FieldError, there is a job without that field.
 func newJob(c caller, r Request, warnings []Warning, template, key string, body []byte) (*platenv1alpha1.RenderJob, error) {
-	digest := sha256.Sum256(body)
+	wrong, digest := error(nil), sha256.Sum256(body)
 	job := &platenv1alpha1.RenderJob{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: c.namespace, GenerateName: "rest-",
@@ -67,7 +67,7 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 		name := sha256.Sum256([]byte(c.User.Username + "\n" + key))
 		job.GenerateName, job.Name = "", "rest-"+hex.EncodeToString(name[:10])
 	}
-	if warnings = append(warnings, limitations(r)...); len(warnings) > 0 {
+	if warnings = bounded(append(warnings, limitations(r)...)); len(warnings) > 0 {
 		text, err := json.Marshal(warnings)
 		if err != nil {
 			return nil, err
@@ -80,9 +80,10 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 			return nil, err
 		}
 		if len(text) > maxSizes {
-			return nil, &FieldError{"response.extraSizes", fmt.Sprintf("must have at most %d bytes with its names", maxSizes)}
+			wrong = &FieldError{"response.extraSizes", fmt.Sprintf("must have at most %d bytes with its names", maxSizes)}
+		} else {
+			job.Annotations[sizesAnnotation] = string(text)
 		}
-		job.Annotations[sizesAnnotation] = string(text)
 	}
 	if r.Metadata.RawMessage != nil {
 		job.Annotations[metadataAnnotation] = string(r.Metadata.RawMessage)
@@ -90,7 +91,7 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 	if hook := cmp.Or(r.Webhook, r.WebhookURL); hook != "" {
 		job.Annotations[platenv1alpha1.WebhookURLAnnotation] = hook
 	}
-	return job, nil
+	return job, wrong
 }
 
 // markTrace makes a job part of the trace of the request that creates it.
@@ -104,7 +105,7 @@ func markTrace(ctx context.Context, job *platenv1alpha1.RenderJob) {
 func requestWarnings(job *platenv1alpha1.RenderJob) (warnings []Warning) {
 	// Invalid JSON can only come from someone who may write the job, so ignoring it harms nobody else.
 	_ = json.Unmarshal([]byte(job.Annotations[warningsAnnotation]), &warnings)
-	return warnings[:min(len(warnings), maxWarnings)]
+	return bounded(warnings)
 }
 
 // metadata returns the metadata of the request; nil if there is none.
@@ -151,12 +152,8 @@ func spec(r Request, template string) platenv1alpha1.RenderJobSpec {
 			Size:     pageSize(r.Response),
 		},
 	}
-	pages := map[Whole]bool{}
-	for _, page := range r.Response.IncludePages {
-		if !pages[page] {
-			s.Output.Pages = append(s.Output.Pages, int32(page))
-		}
-		pages[page] = true
+	for _, i := range firsts(r.Response.IncludePages) {
+		s.Output.Pages = append(s.Output.Pages, int32(r.Response.IncludePages[i]))
 	}
 	if raw := r.Modifications.RawMessage; len(raw) > 0 && string(raw) != "null" {
 		s.Modifications = &apiextensionsv1.JSON{Raw: digits(raw)}

@@ -45,16 +45,19 @@ type JobPage struct {
 // listJobs answers GET /v1/studio/render-jobs.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request, c caller) error {
 	query := r.URL.Query()
-	wanted := strings.ToLower(query.Get("status"))
-	if !slices.Contains([]string{"", queued, processing, succeeded, failed, canceled}, wanted) {
-		return &codeError{http.StatusBadRequest, "invalid-status-filter", "status: must be queued, processing, succeeded, failed or canceled"}
-	}
+	wrong, wanted := &fieldsError{}, strings.ToLower(query.Get("status"))
 	limit, err := queryNumber(query.Get("limit"), "limit", defaultJobs, maxJobs)
-	if err != nil {
-		return err
-	}
+	_ = wrong.add(err) // it is of a field, as are the next ones
 	after, err := parseCursor(query.Get("cursor"))
-	if err != nil {
+	_ = wrong.add(err)
+	if !slices.Contains([]string{"", queued, processing, succeeded, failed, canceled}, wanted) {
+		const problem = "must be queued, processing, succeeded, failed or canceled"
+		if wrong.err() == nil {
+			return &codeError{http.StatusBadRequest, codeStatusFilter, "status: " + problem}
+		}
+		_ = wrong.add(&FieldError{"status", problem})
+	}
+	if err := wrong.err(); err != nil {
 		return err
 	}
 	if err := s.allow(r.Context(), c, "list", "renderjobs"); err != nil {
@@ -176,7 +179,7 @@ func jobError(err error, c caller, id string) error {
 }
 
 func jobNotFound(c caller, id string) error {
-	return &codeError{http.StatusNotFound, "job-not-found", fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
+	return &codeError{http.StatusNotFound, codeJobNotFound, fmt.Sprintf("namespace '%s' has no render job '%.100s'", c.namespace, id)}
 }
 
 // cancelJob answers POST /v1/studio/render-jobs/{id}/cancel: it suspends the job with the caller's token.
@@ -212,10 +215,10 @@ func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request, c caller) err
 func cancel(ctx context.Context, api client.Client, job *platenv1alpha1.RenderJob) error {
 	switch status(job) {
 	case succeeded, failed, canceled:
-		return &codeError{http.StatusConflict, "job-already-finished", fmt.Sprintf("the job '%s' is %s; there is nothing to cancel", job.Name, status(job))}
+		return &codeError{http.StatusConflict, codeJobFinished, fmt.Sprintf("the job '%s' is %s; there is nothing to cancel", job.Name, status(job))}
 	}
 	if meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition) {
-		return &codeError{http.StatusConflict, "job-not-cancelable", fmt.Sprintf("the job '%s' is rendered and is being uploaded", job.Name)}
+		return &codeError{http.StatusConflict, codeJobNotCancelable, fmt.Sprintf("the job '%s' is rendered and is being uploaded", job.Name)}
 	}
 	before := job.DeepCopy()
 	job.Spec.Suspend = new(true)

@@ -52,7 +52,7 @@ type (
 	generateRequest struct {
 		renderHeaders
 		kindPath
-		ID string `path:"id" required:"true" description:"The template's number or name."`
+		ID string `path:"id" required:"true" description:"The template's number, name or title."`
 		RenderOptions
 	}
 	generateBodyRequest struct {
@@ -98,7 +98,7 @@ type (
 	}
 	dynamicSecretRequest struct {
 		workspaceHeader
-		TemplateID string `query:"templateId" required:"true"`
+		TemplateID string `query:"templateId" required:"true" description:"The template's number, name or title. Also as template_id."`
 	}
 	openDynamicRequest struct {
 		Name       string `path:"name" required:"true" description:"File name; its extension is the format."`
@@ -142,6 +142,8 @@ type operation struct {
 	method, path, id, summary, description string
 	request                                any
 	answers                                map[int]any
+	// codes are those that an error of a status may have.
+	codes map[int][]code
 	// file tells whether the answer can also be a file.
 	file bool
 	// open tells whether the route needs no token.
@@ -153,19 +155,23 @@ var operations = []operation{
 		method: http.MethodPost, path: "/v1/studio/render", id: "render", summary: "Render a template",
 		description: "Answers when the files are ready. If the render takes longer than the wait, the answer is 202 and the render goes on.",
 		request:     renderRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}, 409: {codeJobCanceled}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/studio/render-jobs", id: "listJobs", summary: "List jobs, newest first",
 		request: listRequest{}, answers: map[int]any{200: JobList{}},
+		codes: map[int][]code{400: {codeStatusFilter}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/studio/render-jobs/{id}", id: "getJob", summary: "Get the state of a job",
 		request: jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}},
+		codes: map[int][]code{404: {codeJobNotFound}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/studio/render-jobs/{id}/cancel", id: "cancelJob", summary: "Cancel a job that is not rendered yet",
 		description: "For any other job, the answer is 409 with the error job-already-finished or job-not-cancelable.",
 		request:     jobRequest{}, answers: map[int]any{200: Job{}, 404: problem{}, 409: problem{}},
+		codes: map[int][]code{404: {codeJobNotFound}, 409: {codeJobFinished, codeJobNotCancelable}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/me", id: "me", summary: "Get the user of the token",
@@ -194,31 +200,38 @@ var operations = []operation{
 	{
 		method: http.MethodGet, path: "/v1/studio/templates/{id}", id: "getTemplate", summary: "Get a template",
 		request: templateRequest{}, answers: map[int]any{200: Template{}, 404: problem{}},
+		codes: map[int][]code{404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodPatch, path: "/v1/studio/templates/{id}", id: "patchTemplate", summary: "Change a template's title and description",
 		request: patchTemplateRequest{}, answers: map[int]any{200: Template{}, 404: problem{}},
+		codes: map[int][]code{404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodDelete, path: "/v1/studio/templates/{id}", id: "deleteTemplate", summary: "Delete a template",
 		request: templateRequest{}, answers: map[int]any{200: Deleted{}, 404: problem{}},
+		codes: map[int][]code{404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodDelete, path: "/v1/studio/templates/{id}/delete", id: "deleteTemplateToo", summary: "Delete a template, as DELETE /v1/studio/templates/{id} does",
 		request: templateRequest{}, answers: map[int]any{200: Deleted{}, 404: problem{}},
+		codes: map[int][]code{404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/studio/templates/{id}/duplicate", id: "duplicateTemplate", summary: "Copy a template",
 		request: duplicateTemplateRequest{}, answers: map[int]any{200: Template{}, 404: problem{}},
+		codes: map[int][]code{404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/studio/template/modifications", id: "listModifications", summary: "List a template's parameters",
 		request: modificationsRequest{}, answers: map[int]any{200: []Modification{}, 404: problem{}},
+		codes: map[int][]code{400: {codeTemplateMissing}, 404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/templates/modifications", id: "listLibraryModifications",
 		summary: "List a template's parameters, as /v1/studio/template/modifications does",
 		request: modificationsRequest{}, answers: map[int]any{200: []Modification{}, 404: problem{}},
+		codes: map[int][]code{400: {codeTemplateMissing}, 404: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/studio/webhook-secret", id: "webhookSecret", summary: "Get the secret that verifies the workspace's webhooks",
@@ -227,15 +240,18 @@ var operations = []operation{
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}/{id}", id: "generate", summary: "Render a template, as the public SDKs do",
 		description: "Like /v1/studio/render, with the template in the path. response.type defaults to base64.",
-		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
+		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+		codes: map[int][]code{403: {codeTemplateNotFound}, 409: {codeJobCanceled}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}", id: "generateFromBody", summary: "Render the template that the body names",
-		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 413: problem{}}, file: true,
+		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}, 409: {codeJobCanceled}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/studio/dynamic-url", id: "createDynamicURL", summary: "Get a URL that has modifications in its query and renders when it is opened",
 		request: dynamicRequest{}, answers: map[int]any{200: DynamicURLAnswer{}, 413: problem{}},
+		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodGet, path: dynamicPath + "{name}", id: "openDynamicURL", summary: "Open a dynamic URL",
@@ -245,15 +261,18 @@ var operations = []operation{
 	{
 		method: http.MethodGet, path: "/v1/studio/dynamic-url-secret", id: "dynamicURLSecret", summary: "Get the secret that signs a template's dynamic URLs",
 		request: dynamicSecretRequest{}, answers: map[int]any{200: DynamicSecret{}},
+		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/signed-url/create", id: "createSignedURL", summary: "Render, and get a URL that anyone can open",
 		description: "The job is created at once, with the caller's rights. The URL answers with the file, or with a ZIP archive of several, and waits for it if necessary.",
-		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 404: problem{}, 413: problem{}},
+		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 409: problem{}, 413: problem{}},
+		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodGet, path: "/v1/generate/{kind}", id: "openSignedURL", summary: "Open a signed URL",
-		request: openRequest{}, answers: map[int]any{202: Job{}, 403: problem{}, 404: problem{}}, file: true, open: true,
+		request: openRequest{}, answers: map[int]any{202: Job{}, 403: problem{}, 404: problem{}, 409: problem{}, 410: problem{}}, file: true, open: true,
+		codes: map[int][]code{404: {codeJobNotFound}, 409: {codeJobCanceled}},
 	},
 }
 
@@ -302,8 +321,9 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 	}
 	maps.Copy(answers, o.answers)
 	for status, body := range answers {
-		c.AddRespStructure(body, openapi.WithHTTPStatus(status), func(u *openapi.ContentUnit) { u.Description = http.StatusText(status) })
+		c.AddRespStructure(body, openapi.WithHTTPStatus(status), func(u *openapi.ContentUnit) { u.Description = describeStatus(status, o.codes[status]) })
 	}
+	c.AddRespStructure(problem{}, func(u *openapi.ContentUnit) { u.IsDefault, u.Description = true, "Any other error" })
 	if o.file {
 		for _, kind := range []string{"image/*", "application/pdf", "video/mp4", "video/webm", "application/zip"} {
 			c.AddRespStructure(nil, openapi.WithHTTPStatus(http.StatusOK), openapi.WithContentType(kind),
@@ -311,6 +331,18 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 		}
 	}
 	return reflector.AddOperation(c)
+}
+
+// describeStatus returns the description of an answer. codes are those that error may have.
+func describeStatus(status int, codes []code) string {
+	if len(codes) == 0 {
+		return http.StatusText(status)
+	}
+	words := make([]string, 0, len(codes))
+	for _, one := range codes {
+		words = append(words, "'"+string(one)+"'")
+	}
+	return fmt.Sprintf("%s. The error may be the code %s.", http.StatusText(status), strings.Join(words, " or "))
 }
 
 // schema is the part of a JSON schema that the page shows.

@@ -6,6 +6,10 @@ package shim
 import (
 	"bytes"
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,6 +98,101 @@ func TestTypesOfFilesAreDescribed(t *testing.T) {
 			if group, _, _ := strings.Cut(kind, "/"); o.file != (content[kind] != nil || content[group+"/*"] != nil) {
 				t.Errorf("%s %s: %s is described: %t", o.method, o.path, kind, !o.file)
 			}
+		}
+	}
+}
+
+// A client compares codes: each is listed where the document says which answers there are, and no other is made.
+func TestCodesAreDescribed(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes, used := map[string]string{}, map[string]bool{}
+	look := func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			if kind, ok := n.Type.(*ast.Ident); ok && kind.Name == "code" {
+				if text, ok := n.Values[0].(*ast.BasicLit); ok {
+					codes[n.Names[0].Name] = strings.Trim(text.Value, `"`)
+				}
+			}
+		case *ast.CompositeLit:
+			if kind, ok := n.Type.(*ast.Ident); ok && kind.Name == "codeError" {
+				name, ok := n.Elts[1].(*ast.Ident)
+				if !ok {
+					t.Errorf("a codeError has %T instead of one of the codes", n.Elts[1])
+					return true
+				}
+				used[name.Name] = true
+			}
+		}
+		return true
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, look)
+	}
+	var listed strings.Builder
+	doc := readDocument(t)
+	for _, o := range operations {
+		responses := doc.Paths.Find(o.path).GetOperation(o.method).Responses
+		for status := range o.codes {
+			if responses.Status(status) == nil {
+				t.Errorf("%s %s has codes for %d, which is no answer of it", o.method, o.path, status)
+			}
+		}
+		for _, response := range responses.Map() {
+			listed.WriteString(*response.Value.Description)
+		}
+	}
+	if len(codes) < 7 {
+		t.Errorf("only the codes %v are found", codes)
+	}
+	for name, text := range codes {
+		if !used[name] || !strings.Contains(listed.String(), "'"+text+"'") {
+			t.Errorf("%s: an error has it: %t; the document is %s", text, used[name], listed.String())
+		}
+	}
+}
+
+// A client that a program generates from the document has a type for every error.
+func TestEveryRouteDescribesAnyError(t *testing.T) {
+	doc := readDocument(t)
+	for _, o := range operations {
+		other := doc.Paths.Find(o.path).GetOperation(o.method).Responses.Default()
+		if other == nil || other.Value.Content["application/json"] == nil || other.Value.Content["application/json"].Schema.Ref != "#/components/schemas/Problem" {
+			t.Errorf("%s %s: nothing describes any other error", o.method, o.path)
+		}
+	}
+}
+
+// What docs/operations/rest.md says that a request may have is as described.
+func TestRequestsAreAsDescribed(t *testing.T) {
+	schema := readDocument(t).Paths.Find("/v1/studio/render").Post.RequestBody.Value.Content["application/json"].Schema.Value
+	for body, fits := range map[string]bool{
+		`{"templateId":25,"modifications":{"headline":"Hi","n":1,"rows":[{"a":1}]}}`:                                                               true,
+		`{"templateId":25,"modifications":[{"name":"headline","text":"Hi","color":"red"},{"key":"logo","src":"https://x/"},{"id":"n","value":5}]}`: true,
+		`{"templateId":25,"modifications":[]}`:       true,
+		`{"templateId":25,"modifications":["sale"]}`: false,
+		`{"templateId":25,"modifications":"x"}`:      false,
+		`{"templateId":25,"response":{"size":{"width":1,"height":5},"extraSizes":["story",{"width":5,"height":9}]}}`: true,
+		`{"templateId":25,"response":{"extraSizes":{"a":"story","b":{"width":5,"height":9}}}}`:                       true,
+		`{"templateId":25,"response":{"extraSizes":[{"width":5}]}}`:                                                  false,
+		`{"templateId":25,"response":{"extraSizes":{"b":{"height":9}}}}`:                                             false,
+	} {
+		var value any
+		if err := json.Unmarshal([]byte(body), &value); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.VisitJSON(value); (err == nil) != fits {
+			t.Errorf("%s: got %v, want %t", body, err, fits)
 		}
 	}
 }

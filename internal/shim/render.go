@@ -129,14 +129,12 @@ func (s *Server) start(
 	if err := wrong.add(err); err != nil {
 		return nil, 0, err
 	}
-	template, err := s.templateOf(r.Context(), c, request.TemplateID, wrong)
+	template, err := s.templateOf(r.Context(), c, request.TemplateID, inBody, wrong)
 	if err != nil {
 		return nil, 0, err
 	}
-	if !wrong.names("connections") {
-		if err := wrong.add(checkConnections(r.Context(), c, request.Connections)); err != nil {
-			return nil, 0, err
-		}
+	if err := checkConnections(r.Context(), c, request.Connections, wrong); err != nil {
+		return nil, 0, err
 	}
 	request.Modifications = request.Modifications.textsFor(template)
 	if hook := cmp.Or(request.Webhook, request.WebhookURL); s.WebhookBlocked != nil && s.WebhookBlocked(hook) {
@@ -146,8 +144,8 @@ func (s *Server) start(
 	}
 	// The path is part of the digest, because the same body means something else at another path.
 	job, err = newJob(c, request, warnings, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
-	if err != nil {
-		return nil, 0, wrong.with(err)
+	if err := wrong.add(err); err != nil {
+		return nil, 0, err
 	}
 	job.Spec.TTLSecondsAfterFinished = new(int32(s.TTL.Seconds()))
 	if request.Response.Mode != modeAsync && job.Annotations[platenv1alpha1.WebhookURLAnnotation] == "" {
@@ -161,10 +159,11 @@ func (s *Server) start(
 	return job, wait, s.create(r.Context(), c, job, template, wrong)
 }
 
-// templateOf returns the template of a request. If there is none, the error is about that, and about the mistakes that are known.
-func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
+// templateOf returns the template of a request, which has its id where it says. If there is none, the error is about that, and about the mistakes that are
+// known.
+func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, where string, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
 	var template *platenv1alpha1.RenderTemplate
-	err := missingTemplate("in the request body")
+	err := missingTemplate(where)
 	switch {
 	case id != "":
 		template, err = s.template(ctx, c, id, http.StatusForbidden)
@@ -190,11 +189,11 @@ func idempotencyKey(h http.Header) (string, error) {
 	return strings.Join(keys, ""), nil
 }
 
-// checkConnections returns an error for a provider other than Dropbox that the workspace has no connection to, and for a name that none of the
+// checkConnections adds a mistake for a provider other than Dropbox that the workspace has no connection to, and for a name that none of the
 // workspace's connections to the provider has. If the caller may not list connections, the job says what is missing.
-func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions) error {
+func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions, wrong *fieldsError) error {
 	dropbox := string(platenv1alpha1.ProviderDropbox)
-	if !slices.ContainsFunc(wanted, func(o ConnectionOptions) bool { return o.Provider != dropbox || strings.TrimSpace(o.Name) != "" }) {
+	if len(wanted) > maxConnections || !slices.ContainsFunc(wanted, func(o ConnectionOptions) bool { return o.Provider != dropbox || strings.TrimSpace(o.Name) != "" }) {
 		return nil
 	}
 	api, err := c.Client()
@@ -218,17 +217,17 @@ func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions)
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
-	wrong := fieldsError{}
 	for i, o := range wanted {
-		name := strings.TrimSpace(o.Name)
+		name, at := strings.TrimSpace(o.Name), wrong.places.at("connections", i)
 		switch {
+		case wrong.names(at + ".provider"):
 		case !slices.Contains(known, o.Provider):
-			_ = wrong.add(&FieldError{fmt.Sprintf("connections[%d].provider", i), fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))})
-		case name != "" && !forbidden && !slices.Contains(names[o.Provider], name):
-			_ = wrong.add(&FieldError{fmt.Sprintf("connections[%d].name", i), noConnection(name, o.Provider, names[o.Provider])})
+			_ = wrong.add(&FieldError{at + ".provider", fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))})
+		case name != "" && !forbidden && !slices.Contains(names[o.Provider], name) && !wrong.names(at+".name"):
+			_ = wrong.add(&FieldError{at + ".name", noConnection(name, o.Provider, names[o.Provider])})
 		}
 	}
-	return wrong.err()
+	return nil
 }
 
 // maxNamed bounds the connections that a message names.
@@ -293,7 +292,7 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, known *
 	case failed:
 		return renderFailure(job)
 	case canceled:
-		return &codeError{http.StatusConflict, "job-canceled", fmt.Sprintf("the job '%s' was canceled", job.Name)}
+		return &codeError{http.StatusConflict, codeJobCanceled, fmt.Sprintf("the job '%s' was canceled", job.Name)}
 	default:
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
 		return respondAccepted(w, job)
@@ -398,28 +397,60 @@ func (s *Server) sayRefused(ctx context.Context, api client.Client, job *platenv
 		if details := status.Status().Details; details == nil || !slices.ContainsFunc(details.Causes, func(cause metav1.StatusCause) bool { return cause.Field == noField }) {
 			return // it has looked at everything
 		}
-		rest, err := withoutFields(job, fields)
+		rest, kept, err := withoutFields(job, fields)
 		if err != nil {
 			return
 		}
+		for list, items := range kept {
+			wrong.keep(inRequestWords(list), items)
+		}
+		job = rest
 		refusal = s.limitedCreate(ctx, api, rest, client.DryRunAll)
 	}
 }
 
-// withoutFields returns a job without some fields of its spec. Of a list, it leaves out all.
-func withoutFields(job *platenv1alpha1.RenderJob, fields []string) (*platenv1alpha1.RenderJob, error) {
+// withoutFields returns a job without some fields of its spec, and without the items of lists that the fields are in. kept are the indexes of the items that
+// remain, by their list.
+func withoutFields(job *platenv1alpha1.RenderJob, fields []string) (rest *platenv1alpha1.RenderJob, kept map[string][]int, err error) {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	items := map[string][]int{}
 	for _, field := range fields {
-		field, _, _ = strings.Cut(field, "[")
-		if strings.HasPrefix(field, "spec.") {
-			unstructured.RemoveNestedField(object, strings.Split(field, ".")...)
+		list, index, inList := strings.Cut(field, "[")
+		index, _, _ = strings.Cut(index, "]")
+		i, failed := strconv.Atoi(index)
+		switch {
+		case !strings.HasPrefix(field, "spec."):
+		case inList && failed == nil:
+			items[list] = append(items[list], i)
+		default:
+			unstructured.RemoveNestedField(object, strings.Split(list, ".")...)
 		}
 	}
-	rest := &platenv1alpha1.RenderJob{}
-	return rest, runtime.DefaultUnstructuredConverter.FromUnstructured(object, rest)
+	kept = map[string][]int{}
+	for list, wrong := range items {
+		path := strings.Split(list, ".")
+		all, _, err := unstructured.NestedSlice(object, path...)
+		if err != nil {
+			return nil, nil, err
+		}
+		good := []any{}
+		for i, item := range all {
+			if !slices.Contains(wrong, i) {
+				good, kept[list] = append(good, item), append(kept[list], i)
+			}
+		}
+		if unstructured.RemoveNestedField(object, path...); len(good) == 0 {
+			continue // a list has at least one item
+		}
+		if err := unstructured.SetNestedSlice(object, good, path...); err != nil {
+			return nil, nil, err
+		}
+	}
+	rest = &platenv1alpha1.RenderJob{}
+	return rest, kept, runtime.DefaultUnstructuredConverter.FromUnstructured(object, rest)
 }
 
 // limitedCreate creates a job. The creates of all callers are bounded.

@@ -17,21 +17,26 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/nearest"
+	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/internal/values"
 )
 
 // maxWarnings bounds the warnings about a request.
 const maxWarnings = 64
 
+// moreWarnings is the title of a warning that stands for those which are left out. The manager's warnings have the same.
+const moreWarnings = "There are more warnings"
+
 // bounded returns at most maxWarnings. The last one says so if there are more.
 func bounded(warnings []Warning) []Warning {
 	if len(warnings) <= maxWarnings {
 		return warnings
 	}
-	return append(slices.Clone(warnings[:maxWarnings-1]), Warning{"There are more warnings", fmt.Sprintf("one answer has at most %d: correct what these name first", maxWarnings)})
+	return append(slices.Clone(warnings[:maxWarnings-1]), Warning{moreWarnings, fmt.Sprintf("one answer has at most %d: correct what these name first", maxWarnings)})
 }
 
 // Request is the body of POST /v1/studio/render.
@@ -157,7 +162,7 @@ type Size string
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (Size) JSONSchemaBytes() ([]byte, error) {
-	return []byte(`{"type":["string","object"],"properties":{"width":{"type":"integer","minimum":1},"height":{"type":"integer","minimum":1}},"required":["width","height"],
+	return []byte(`{"type":["string","object"],"properties":{"width":{"type":"integer","minimum":1,"maximum":5000},"height":{"type":"integer","minimum":1,"maximum":5000}},"required":["width","height"],
 		"description":"Size of the pages in CSS pixels, such as 1080x1920, or a preset's name, such as instagram-story, or an object with a width and a height. Default: the template's own."}`), nil
 }
 
@@ -167,40 +172,68 @@ type sides struct {
 	Height Whole `json:"height" minimum:"1"`
 }
 
-// tidySize is tidy for a size that is an object.
-func tidySize(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
-	value, ignored, err = tidyFields(value, reflect.TypeFor[sides](), path)
-	if err != nil { // a part of a size is none
+// tidySize is tidy for a size that is an object. Of a part of a size it has nothing.
+func (t *tidier) tidySize(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+	wrong := &fieldsError{}
+	value, ignored, err = t.tidyFields(value, reflect.TypeFor[sides](), path)
+	if err := wrong.add(err); err != nil {
 		return nil, nil, err
 	}
 	var size sides
 	if err := json.Unmarshal(value, &size); err != nil {
 		return nil, nil, err
 	}
-	if size.Width == 0 || size.Height == 0 {
-		return nil, nil, &FieldError{path, "must have a width and a height"}
+	missing := false
+	for _, side := range []struct {
+		name   string
+		pixels Whole
+	}{{"width", size.Width}, {"height", size.Height}} {
+		switch field := path + "." + side.name; {
+		case side.pixels > task.MaxSide:
+			_ = wrong.add(tooLarge(field, side.pixels)) // it is of a field
+		case side.pixels == 0:
+			missing = missing || !wrong.names(field)
+		}
+	}
+	if missing {
+		_ = wrong.add(&FieldError{path, "must have a width and a height"})
+	}
+	if err := wrong.err(); err != nil {
+		return nil, ignored, err
 	}
 	return quote(fmt.Sprintf("%dx%d", size.Width, size.Height)), ignored, nil
 }
 
+// tooLarge returns the error about a side of a page.
+func tooLarge(field string, side Whole) error {
+	return &FieldError{field, fmt.Sprintf("must be at most %d, not %d", task.MaxSide, side)}
+}
+
 // tidySizes is tidy for an object from names to sizes.
-func tidySizes(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+func (t *tidier) tidySizes(value json.RawMessage, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(value, &given); err != nil {
 		return nil, nil, &FieldError{path, "must be an object"}
 	}
+	wrong, at := &fieldsError{}, []string{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		size, more, err := tidy(given[name], reflect.TypeFor[Size](), fmt.Sprintf("%s.%.100s", path, name))
-		if err != nil {
+		place := fmt.Sprintf(".%.100s", name)
+		size, more, err := t.tidy(given[name], reflect.TypeFor[Size](), path+place)
+		if err := wrong.add(err); err != nil {
 			return nil, nil, err
 		}
-		if given[name] = size; size == nil {
+		if given[name] = size; size == nil || err != nil {
 			delete(given, name)
+		} else {
+			at = append(at, place)
 		}
 		ignored = append(ignored, more...)
 	}
-	tidied, err = encode(given)
-	return tidied, ignored, err
+	t.places.set(path, at)
+	if tidied, err = encode(given); err != nil {
+		return nil, nil, err
+	}
+	return tidied, ignored, wrong.err()
 }
 
 // ExtraSizes are sizes, some with names: an array of sizes, or an object from names to sizes.
@@ -233,8 +266,8 @@ func (e *ExtraSizes) UnmarshalJSON(data []byte) error {
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (ExtraSizes) JSONSchemaBytes() ([]byte, error) {
-	return []byte(`{"type":["array","object"],"items":{"type":["string","object"]},"additionalProperties":{"type":["string","object"]},
-		"description":"Sizes in which every picture is made too, like size: an array, or an object from names to sizes. Images only."}`), nil
+	return []byte(`{"description":"Sizes in which every picture is made too, like size: an array, or an object from names to sizes. Images only.",
+		"oneOf":[{"type":"array","items":{"$ref":"#/components/schemas/Size"}},{"type":"object","additionalProperties":{"$ref":"#/components/schemas/Size"}}]}`), nil
 }
 
 var (
@@ -267,21 +300,35 @@ type Object struct{ json.RawMessage }
 // described are the fields of Modification that say nothing about a value, in lower case: some clients send its entries back.
 var described = []string{"type", "description", "helptext", "required", "example"}
 
-// namedValues returns the object that an array of modifications stands for.
+// namedValues returns the object that an array of modifications stands for. The error is about the entries that it leaves out.
 func namedValues(array json.RawMessage, path string) (object json.RawMessage, warnings []Warning, err error) {
-	var entries []map[string]json.RawMessage
+	var entries []json.RawMessage
 	if json.Unmarshal(array, &entries) != nil {
 		return nil, nil, &FieldError{path, "must be an object, or an array of objects with a name and a text, src or value"}
 	}
-	all, keys := map[string]json.RawMessage{}, 0
-	for i, entry := range entries {
+	all, keys, wrong := map[string]json.RawMessage{}, 0, &fieldsError{}
+	refuse := func(field, format string, args ...any) {
+		_ = wrong.add(&FieldError{field, fmt.Sprintf(format, args...)})
+	}
+	for i, given := range entries {
+		var entry map[string]json.RawMessage
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if json.Unmarshal(given, &entry) != nil {
+			refuse(at, "must be an object with a name and a text, src or value, not %s", jsonType(given))
+			continue
+		}
+		if entry == nil { // null
+			continue
+		}
 		name := nameOf(entry)
 		if name == "" {
-			return nil, nil, &FieldError{fmt.Sprintf("%s[%d].name", path, i), "must be the key of the modification; it may also be in key or id"}
+			refuse(at+".name", "must be the key of the modification; it may also be in key or id")
+			continue
 		}
 		// Before they are made: a body of the allowed size could make keys of many gigabytes.
 		if keys += len(name) * len(entry); keys > maxBody {
-			return nil, nil, &FieldError{fmt.Sprintf("%s[%d].name", path, i), fmt.Sprintf("must be shorter, or have fewer fields beside it: each is a key that begins with the name, and all keys must have at most %d bytes", maxBody)}
+			refuse(at+".name", "must be shorter, or have fewer fields beside it: each is a key that begins with the name, and all keys must have at most %d bytes", maxBody)
+			break
 		}
 		values, more := namedValue(name, entry)
 		warnings = append(warnings, more...)
@@ -292,8 +339,10 @@ func namedValues(array json.RawMessage, path string) (object json.RawMessage, wa
 			all[key] = value
 		}
 	}
-	object, err = encode(all)
-	return object, warnings, err
+	if object, err = encode(all); err != nil {
+		return nil, nil, err
+	}
+	return object, warnings, wrong.err()
 }
 
 // givenFields returns the fields of an entry of an array of modifications by their names in lower case. Clients send all fields that they have:
@@ -382,7 +431,10 @@ func (o Object) textsFor(t *platenv1alpha1.RenderTemplate) Object {
 
 // JSONSchemaBytes implements jsonschema.RawExposer.
 func (Object) JSONSchemaBytes() ([]byte, error) {
-	return []byte(`{"type":"object","additionalProperties":true,"description":"A flat map: parameters, canvasBackgroundColor, canvasBackgroundImage, ID.cssProperty, ID.href, and page2@KEY for one page only."}`), nil
+	return []byte(`{"description":"A flat map: parameters, canvasBackgroundColor, canvasBackgroundImage, ID.cssProperty, ID.href, and page2@KEY for one page only. Or a list of objects with a name and a text, src or value.",
+		"oneOf":[{"type":"object","additionalProperties":true},{"type":"array","items":{"type":"object","description":"A modification; name, key or id is required.","additionalProperties":{"description":"A style of the element: color is KEY.color of the map."},
+		"properties":{"name":{"type":"string","description":"The key in the map."},"key":{"type":"string","description":"Another name for name."},"id":{"type":"string","description":"Another name for name."},
+		"text":{"description":"The value."},"src":{"description":"Another name for text, such as for a picture's URL."},"value":{"description":"Another name for text, such as for a number."}}}}]}`), nil
 }
 
 // maxMetadata bounds the metadata of a request, in bytes.
@@ -412,6 +464,46 @@ type fieldsError struct {
 	said []string
 	// more is how many there are besides.
 	more int
+	// places are those of the request.
+	places places
+}
+
+// places are where a request has the items of its lists, such as [2] or .story, by the list's path as plainName has it. What is read of a list may
+// have fewer items.
+type places map[string][]string
+
+func (p places) set(list string, items []string) { p[plainName(list)] = items }
+
+// at returns the path of an item of what is read of a list.
+func (p places) at(list string, i int) string {
+	if known := p[plainName(list)]; i < len(known) {
+		return list + known[i]
+	}
+	return fmt.Sprintf("%s[%d]", list, i)
+}
+
+// keep notes that a job has only some items of what is read of a list.
+func (e *fieldsError) keep(list string, items []int) {
+	kept := make([]string, 0, len(items))
+	for _, i := range items {
+		kept = append(kept, strings.TrimPrefix(e.places.at(list, i), list))
+	}
+	if e.places == nil {
+		e.places = places{}
+	}
+	e.places.set(list, kept)
+}
+
+// firsts returns the index of each item that is none of those before it.
+func firsts[T comparable](list []T) (indexes []int) {
+	seen := map[T]bool{}
+	for i, item := range list {
+		if !seen[item] {
+			indexes = append(indexes, i)
+		}
+		seen[item] = true
+	}
+	return indexes
 }
 
 // add adds a *FieldError or a *fieldsError. It returns any other error.
@@ -440,17 +532,36 @@ func (e *fieldsError) with(err error) error { return cmp.Or(e.add(err), e.err())
 // saidField matches the field that a text begins with.
 var saidField = regexp.MustCompile(`^[a-z][A-Za-z0-9_@.\[\]-]*`)
 
-// say adds what a job or the API server says of fields. It leaves out what may follow from a mistake that is there: of the same field, or of one in or
-// around it.
+// saidItem matches the item of a list that a text begins with.
+var saidItem = regexp.MustCompile(`^([a-z][A-Za-z.]*)\[([0-9]+)\]`)
+
+// say adds what a job or the API server says of fields, with items where the request has them. It leaves out what may follow from a mistake that is there:
+// of the same field, or of one in or around it.
 func (e *fieldsError) say(texts []string, more int) {
-	fresh := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return e.names(saidField.FindString(text)) })
+	fresh := make([]string, 0, len(texts))
+	for _, text := range texts {
+		if item := saidItem.FindStringSubmatch(text); item != nil {
+			if i, err := strconv.Atoi(item[2]); err == nil {
+				text = e.places.at(item[1], i) + text[len(item[0]):]
+			}
+		}
+		if !e.names(saidField.FindString(text)) {
+			fresh = append(fresh, text)
+		}
+	}
 	_ = e.add(&fieldsError{said: fresh, more: more}) // it is one of its own
 }
 
 // names reports whether there is a mistake of a field, or of one in or around it.
 func (e *fieldsError) names(field string) bool {
+	plain := func(path string) string { // as the request may spell it
+		if strings.HasPrefix(path, "modifications") {
+			return path
+		}
+		return plainName(path)
+	}
 	within := func(inner, outer string) bool {
-		rest, ok := strings.CutPrefix(inner, outer)
+		rest, ok := strings.CutPrefix(plain(inner), plain(outer))
 		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	}
 	both := func(known string) bool { return within(known, field) || within(field, known) }
@@ -492,7 +603,9 @@ func (e *fieldsError) As(target any) bool {
 // parseInto is parse for a request of which the answer names all mistakes: it adds them to wrong. The error is one after which nothing more of the request
 // is known.
 func parseInto[T any](body []byte, wrong *fieldsError) (target T, warnings []Warning, err error) {
-	target, warnings, err = parse[T](body)
+	t := &tidier{places{}}
+	wrong.places = t.places
+	target, warnings, err = parseWith[T](t, body)
 	if err != nil && fieldsErrorOf(err) == nil {
 		return target, nil, wrong.with(err)
 	}
@@ -502,6 +615,10 @@ func parseInto[T any](body []byte, wrong *fieldsError) (target T, warnings []War
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError. If it is a *fieldsError, target has all other
 // fields.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
+	return parseWith[T](&tidier{places{}}, body)
+}
+
+func parseWith[T any](t *tidier, body []byte) (target T, warnings []Warning, err error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
 	if bytes.HasPrefix(body, []byte("\x1f\x8b")) {
 		return target, nil, &FieldError{"body", "is gzip: send it with Content-Encoding: gzip"}
@@ -521,7 +638,7 @@ func parse[T any](body []byte) (target T, warnings []Warning, err error) {
 	if err := checkTwice(body, ""); err != nil {
 		return target, nil, err
 	}
-	plain, ignored, wrong := tidy(body, reflect.TypeFor[T](), "")
+	plain, ignored, wrong := t.tidy(body, reflect.TypeFor[T](), "")
 	if plain == nil {
 		return target, nil, wrong
 	}
@@ -544,11 +661,14 @@ func checkTwice(value json.RawMessage, path string) error {
 	return &FieldError{fmt.Sprintf("%.200s", path+twice), "is there twice: send it once"}
 }
 
+// tidier reads a request, and notes where it has the items of its lists.
+type tidier struct{ places places }
+
 // tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, and text as numbers.
 // For nothing they send null, an empty text or, in PHP, an empty list instead of an object. tidy returns a warning for each field that the type
-// does not have or that has the tag warn. A value of the wrong type is an error with its full path; what an object has besides is tidied all the same.
-// encoding/json does none of it.
-func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+// does not have or that has the tag warn. A value of the wrong type is an error with its full path. If it is a *fieldsError, what is right of an object
+// or a list is tidied all the same. encoding/json does none of it.
+func (t *tidier) tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	if kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
 	}
@@ -573,7 +693,7 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		if err := cmp.Or(checkTexts(json.RawMessage(text), path, 0), checkTwice(json.RawMessage(text), path)); err != nil {
 			return nil, nil, err
 		}
-		return tidy(json.RawMessage(text), kind, path)
+		return t.tidy(json.RawMessage(text), kind, path)
 	}
 	switch kind {
 	case reflect.TypeFor[Metadata]():
@@ -595,14 +715,14 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 	case reflect.TypeFor[ExtraSizes]():
 		switch value[0] {
 		case '[', '"':
-			return tidy(value, reflect.TypeFor[[]Size](), path)
+			return t.tidy(value, reflect.TypeFor[[]Size](), path)
 		case '{':
-			return tidySizes(value, path)
+			return t.tidySizes(value, path)
 		}
 		return nil, nil, wrong("an array of sizes, or an object from names to sizes")
 	case reflect.TypeFor[Size]():
 		if value[0] == '{' {
-			return tidySize(value, path)
+			return t.tidySize(value, path)
 		}
 	case reflect.TypeFor[TemplateID]():
 		if !isText {
@@ -625,9 +745,9 @@ func tidy(value json.RawMessage, kind reflect.Type, path string) (tidied json.Ra
 		if value[0] != '{' {
 			return nil, nil, wrong("an object")
 		}
-		return tidyFields(value, kind, path)
+		return t.tidyFields(value, kind, path)
 	case reflect.Slice:
-		return tidyList(asList(value, text, kind.Elem()), kind, path)
+		return t.tidyList(asList(value, text, kind.Elem()), kind, path)
 	default:
 		tidied, err := tidyScalar(value, text, kind, wrong)
 		return tidied, nil, err
@@ -731,35 +851,40 @@ func asList(value json.RawMessage, text string, item reflect.Type) json.RawMessa
 	return all
 }
 
-// tidyList is tidy for a list. It leaves out the items that say nothing.
-func tidyList(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+// tidyList is tidy for a list. It leaves out the items that say nothing, and those that are wrong, but has what is right of an object.
+func (t *tidier) tidyList(value json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	var items []json.RawMessage
 	if json.Unmarshal(value, &items) != nil {
 		return nil, nil, &FieldError{path, "must be an array, not " + jsonType(value)}
 	}
-	list, wrong := []json.RawMessage{}, fieldsError{}
+	list, kept, wrong := []json.RawMessage{}, []int{}, &fieldsError{places: t.places}
 	for i, item := range items {
-		plain, more, err := tidy(item, kind.Elem(), fmt.Sprintf("%s[%d]", path, i))
+		plain, more, err := t.tidy(item, kind.Elem(), fmt.Sprintf("%s[%d]", path, i))
 		if err := wrong.add(err); err != nil {
 			return nil, nil, err
 		}
+		if plain == nil && err != nil && kind.Elem().Kind() == reflect.Struct {
+			plain = json.RawMessage("{}") // it counts as an item
+		}
 		if plain != nil {
-			list = append(list, plain)
+			list, kept = append(list, plain), append(kept, i)
 		}
 		ignored = append(ignored, more...)
 	}
-	if err := wrong.err(); err != nil {
+	if len(kept) < len(items) {
+		wrong.keep(path, kept)
+	}
+	if tidied, err = encode(list); err != nil {
 		return nil, nil, err
 	}
-	tidied, err = encode(list)
-	return tidied, ignored, err
+	return tidied, ignored, wrong.err()
 }
 
 // plainName returns a field's name as it is compared: templateId is also TemplateID and template_id.
 func plainName(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 // tidyFields is tidy for an object. Names of fields may differ in case and in underscores.
-func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
+func (t *tidier) tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied json.RawMessage, ignored []Warning, err error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(object, &given); err != nil {
 		return nil, nil, &FieldError{path, "must be an object"}
@@ -796,13 +921,16 @@ func tidyFields(object json.RawMessage, kind reflect.Type, path string) (tidied 
 			ignored = append(ignored, ignoredField(fmt.Sprintf("%.100s", full), fmt.Sprintf("'%.100s' is there too", other)))
 			continue
 		}
-		one, more, err := tidy(value, field.Type, full)
+		one, more, err := t.tidy(value, field.Type, full)
 		if least, failed := strconv.ParseFloat(field.Tag.Get("minimum"), 64); failed == nil && one != nil {
 			if number, failed := strconv.ParseFloat(string(one), 64); failed == nil && number < least {
 				err = &FieldError{full, fmt.Sprintf("must be at least %s, not %s", field.Tag.Get("minimum"), plainText(value))}
 			}
 		}
-		isPart := fieldsErrorOf(err) != nil && field.Type.Kind() == reflect.Struct
+		if most, failed := strconv.Atoi(field.Tag.Get("maxLength")); failed == nil && one != nil && utf8.RuneCountInString(strings.TrimSpace(plainText(one))) > most {
+			err = &FieldError{full, fmt.Sprintf("must be at most %d characters long", most)}
+		}
+		isPart := fieldsErrorOf(err) != nil
 		if added := wrong.add(err); added != nil {
 			return nil, nil, added
 		}
@@ -902,9 +1030,8 @@ func (r *Request) check(wrong *fieldsError) {
 	if !slices.Contains([]string{"", "url", "base64", "binary"}, r.Response.Type) {
 		refuse(&FieldError{"response.type", fmt.Sprintf("'%.100s' must be url, base64 or binary", r.Response.Type)})
 	}
-	half := (r.Response.Width == 0) != (r.Response.Height == 0) && r.Response.Size == ""
-	if half && !wrong.names("response.width") && !wrong.names("response.height") && !wrong.names("response.size") {
-		refuse(&FieldError{"response.width", "needs response.height, and the other way round"})
+	if r.Response.Size == "" && !wrong.names("response.size") {
+		r.Response.checkSides(refuse, wrong.names("response.width"), wrong.names("response.height"))
 	}
 	if !slices.Contains([]string{"", "sync", modeAsync}, r.Response.Mode) {
 		refuse(&FieldError{"response.mode", fmt.Sprintf("'%.100s' must be sync or async", r.Response.Mode)})
@@ -915,29 +1042,62 @@ func (r *Request) check(wrong *fieldsError) {
 		}
 	}
 	refuse(checkSize("response.size", string(r.Response.Size)))
-	for i, extra := range r.Response.ExtraSizes {
-		refuse(checkSize(fmt.Sprintf("response.extraSizes[%d]", i), extra.Size))
+	extra := make([]string, 0, len(r.Response.ExtraSizes))
+	for i, one := range r.Response.ExtraSizes {
+		refuse(checkSize(wrong.places.at("response.extraSizes", i), one.Size))
+		extra = append(extra, one.Size)
 	}
-	if !wrong.names("connections") { // else their indexes are others
-		refuse(checkConnectionOptions(r.Connections))
-	}
+	checkConnectionOptions(r.Connections, wrong)
 	refuse(checkWebhook("webhook", r.Webhook))
 	refuse(checkWebhook("webhook_url", r.WebhookURL))
+	// A job has each page and each size once.
+	wrong.keep("response.includePages", firsts(r.Response.IncludePages))
+	wrong.keep("response.extraSizes", firsts(extra))
 }
 
-// checkConnectionOptions returns an error for the connections that are wrong by themselves.
-func checkConnectionOptions(connections []ConnectionOptions) error {
+// checkSides looks at a size that is a width and a height, of which a mistake may be known already.
+func (o *ResponseOptions) checkSides(refuse func(error), badWidth, badHeight bool) {
+	switch {
+	case badWidth && !badHeight:
+		refuse(otherSide("response.height", "response.width", o.Height))
+	case badHeight && !badWidth:
+		refuse(otherSide("response.width", "response.height", o.Width))
+	case !badWidth && (o.Width == 0) != (o.Height == 0):
+		refuse(&FieldError{"response.width", "needs response.height, and the other way round"})
+	}
+}
+
+// otherSide returns what is wrong with a side of a size, besides a mistake of the other side.
+func otherSide(field, other string, side Whole) error {
+	switch {
+	case side == 0:
+		return &FieldError{field, "is required beside " + other}
+	case side > task.MaxSide:
+		return tooLarge(field, side)
+	default:
+		return nil
+	}
+}
+
+// checkConnectionOptions adds the mistakes of the connections that are wrong by themselves.
+func checkConnectionOptions(connections []ConnectionOptions, wrong *fieldsError) {
+	refuse := func(err error) { _ = wrong.add(err) } // all are of fields
 	if n := len(connections); n > maxConnections {
-		return &FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)}
+		refuse(&FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)})
+		return
 	}
-	wrong := fieldsError{}
+	var before []ConnectionOptions
 	for i, c := range connections {
+		at := wrong.places.at("connections", i)
+		bad := wrong.names(at)
 		if c.Type != "" && c.Type != string(platenv1alpha1.ConnectionStorage) {
-			_ = wrong.add(&FieldError{fmt.Sprintf("connections[%d].type", i), fmt.Sprintf("'%.100s' must be storage", c.Type)})
+			refuse(&FieldError{at + ".type", fmt.Sprintf("'%.100s' must be storage", c.Type)})
 		}
-		_ = wrong.add(checkTwiceNamed(connections[:i], c, fmt.Sprintf("connections[%d]", i)))
+		if !bad { // else it may not be the one that it says
+			refuse(checkTwiceNamed(before, c, at))
+			before = append(before, c)
+		}
 	}
-	return wrong.err()
 }
 
 // maxConnections is how many connections a RenderJob may name.

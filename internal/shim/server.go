@@ -209,7 +209,7 @@ func (s *Server) routes() map[string]handler {
 		"POST /v1/studio/templates/{id}/duplicate": s.authenticated(s.duplicateTemplate),
 		"GET /v1/studio/template/modifications":    s.authenticated(s.listModifications),
 		"POST /v1/studio/dynamic-url":              s.authenticated(s.createDynamicURL),
-		"GET " + dynamicPath + "{name}":            s.openDynamicURL,
+		dynamicPattern:                             s.openDynamicURL,
 		"GET /v1/studio/dynamic-url-secret":        s.authenticated(s.dynamicSecretOf),
 		"GET /v1/studio/webhook-secret":            s.authenticated(s.webhookSecret),
 		"POST /v1/generate/{kind}":                 s.authenticated(s.generate),
@@ -240,15 +240,28 @@ func checkQuery(r *http.Request) error {
 	if err != nil {
 		return callers.Errorf(http.StatusBadRequest, "the query must be NAME=VALUE in percent-encoding, with & between several")
 	}
-	for _, name := range parameters {
-		if len(query[name]) > 1 {
-			return &FieldError{name, "is in the query twice"}
-		}
-		if !utf8.ValidString(query.Get(name)) {
-			return &FieldError{name, "must be UTF-8 in percent-encoding"}
-		}
+	if r.Pattern == dynamicPattern {
+		return nil
 	}
-	return nil
+	wrong := &fieldsError{}
+	for _, name := range parameters {
+		_ = wrong.add(checkParameter(name, query[name])) // it is of a field
+	}
+	return wrong.err()
+}
+
+// checkParameter returns an error for a parameter of a query that is there twice, or is no text.
+func checkParameter(name string, texts []string) error {
+	switch field := fmt.Sprintf("%.100s", name); {
+	case !utf8.ValidString(name):
+		return &FieldError{fmt.Sprintf("%.100q", name), "must be UTF-8 in percent-encoding"}
+	case len(texts) > 1:
+		return &FieldError{field, "is in the query twice"}
+	case len(texts) == 1 && !utf8.ValidString(texts[0]):
+		return &FieldError{field, "must be UTF-8 in percent-encoding"}
+	default:
+		return nil
+	}
 }
 
 // queries are the parameters of each route's query, by the route's pattern. That of a dynamic URL has any.
@@ -428,10 +441,25 @@ func (b *readBy) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// codeError is an error with one of the public API's error codes.
+// code is one of the public API's error codes. Clients compare it, so an answer has its meaning elsewhere, in message.
+type code string
+
+// The codes. operations says which route answers with which.
+const (
+	codeTemplateMissing  code = "templateId missing"
+	codeTemplateNotFound code = "Template not found"
+	codeStatusFilter     code = "invalid-status-filter"
+	codeJobNotFound      code = "job-not-found"
+	codeJobCanceled      code = "job-canceled"
+	codeJobFinished      code = "job-already-finished"
+	codeJobNotCancelable code = "job-not-cancelable"
+)
+
+// codeError is an error with a code.
 type codeError struct {
-	status        int
-	code, message string
+	status  int
+	code    code
+	message string
 }
 
 // Error implements error.
@@ -439,7 +467,7 @@ func (c *codeError) Error() string { return c.message }
 
 // problem is the body of an error.
 type problem struct {
-	Error   string `json:"error" required:"true" description:"What is wrong, where, and what to do; or one of the codes that the route lists."`
+	Error   string `json:"error" required:"true" description:"What is wrong, where, and what to do; or one of the codes that the descriptions of the route's answers list."`
 	Message string `json:"message,omitempty" description:"What the code means."`
 }
 
@@ -452,7 +480,7 @@ func (s *Server) respondError(w http.ResponseWriter, id string, err error) {
 	case errors.As(err, &known):
 		status, body.Error = known.Status, known.Message
 	case errors.As(err, &code):
-		status, body = code.status, problem{code.code, code.message}
+		status, body = code.status, problem{string(code.code), code.message}
 	case errors.As(err, &fields):
 		status, body.Error = http.StatusBadRequest, fields.Error()
 	case errors.As(err, &field):

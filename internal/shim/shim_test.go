@@ -81,7 +81,7 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":{"type":"file"}}`:                                          "response.type: 'file' must be url, base64 or binary",
 		`{"templateId":1,"response":{"mode":"later"}}`:                                         "response.mode: 'later' must be sync or async",
 		`{"templateId":1,"modifications":[{"text":"no name"}]}`:                                "modifications[0].name: must be the key of the modification; it may also be in key or id",
-		`{"templateId":1,"modifications":[1]}`:                                                 "modifications: must be an object, or an array of objects with a name and a text, src or value",
+		`{"templateId":1,"modifications":[1]}`:                                                 "modifications[0]: must be an object with a name and a text, src or value, not 1",
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox","folder":{}}]}`: "connections[0].folder: must be a string, not an object",
 		`{"templateId":1,"connections":[{"type":"mail","provider":"dropbox"}]}`:                "connections[0].type: 'mail' must be storage",
 		`{"templateId":1,"connections":[{"type":"storage","provider":"dropbox"},{"type":"storage","provider":"dropbox","folder":"/second"}]}`: "connections[1].provider: 'dropbox' is there twice: a request uploads to one folder of a connection; send another request for a second folder",
@@ -103,11 +103,72 @@ func TestParseNamesTheField(t *testing.T) {
 	}
 }
 
+// A mistake of one item hides none of the others, and each item has the index that the caller has given it.
+func TestAllMistakesOfListsAreNamed(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "label"}, Spec: platenv1alpha1.RenderTemplateSpec{
+		Parameters: []platenv1alpha1.Parameter{{Name: "product", Required: new(true)}, {Name: "price", Type: platenv1alpha1.ParameterNumber, Required: new(true)}, {Name: "sale", Type: platenv1alpha1.ParameterBoolean}},
+		Pages:      []platenv1alpha1.TemplatePage{{Name: "front", Width: 400, Height: 200, HTML: "<p>"}},
+	}}
+	const (
+		noName = "name: must be the key of the modification; it may also be in key or id"
+		entry  = "must be an object with a name and a text, src or value, not "
+		page   = " must be from 1 to 1, the number of pages of RenderTemplate 'label'"
+		size   = " must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or a name such as instagram-post"
+		first  = " must be a width and a height of 1 to 5000 CSS pixels, such as 1080x1080, or one of "
+		twice  = "is there twice: a request uploads to one folder of a connection; send another request for a second folder"
+		given  = `"modifications":{"product":"A","price":1}`
+	)
+	for body, want := range map[string][]string{
+		`"modifications":[{"name":"product","text":"A"},{"name":"price","value":1},{"nme":"sale","value":true}]`: {"modifications[2]." + noName},
+		`"modifications":[{"name":"product","text":"A"},{"name":"price","text":"x"},{"text":"y"}]`:               {"modifications[2]." + noName, `modifications.price: "x" must be a number`},
+		`"modifications":[{"name":"product","text":"A"},{"nme":"b"},null,{"nme":"c"},{"name":"price"}]`:          {"modifications[1]." + noName, "modifications[3]." + noName, "modifications.price is required by the template"},
+		`"modifications":[{"name":"product","text":"A"},"sale",{"name":"price","value":2},7]`:                    {"modifications[1]: " + entry + "a string", "modifications[3]: " + entry + "7"},
+		given + `,"response":{"size":{"width":0,"height":99999}}`:                                                {"response.size.width: must be at least 1, not 0", "response.size.height: must be at most 5000, not 99999"},
+		given + `,"response":{"size":{"width":0}}`:                                                               {"response.size.width: must be at least 1, not 0", "response.size: must have a width and a height"},
+		given + `,"response":{"width":0,"height":99999}`:                                                         {"response.width: must be at least 1, not 0", "response.height: must be at most 5000, not 99999"},
+		given + `,"response":{"height":"x"}`:                                                                     {`response.height: must be a whole number, not "x"`, "response.width: is required beside response.height"},
+		given + `,"response":{"extraSizes":[{"width":5},"fo.o","bar","baz"]}`:                                    {"response.extraSizes[0]: must have a width and a height", "response.extraSizes[1]: 'fo.o' must be", "response.extraSizes[2]: 'bar'" + size, "response.extraSizes[3]: 'baz'" + size},
+		given + `,"response":{"extraSizes":["bar",null,"300x250","300x250","baz"]}`:                              {"response.extraSizes[0]: 'bar'" + first, "response.extraSizes[4]: 'baz'" + size},
+		given + `,"response":{"extraSizes":{"a":5,"b":{},"c":"bar","d":"300x250","e":"300x250","f":"baz"}}`:      {"response.extraSizes.b: must have a width and a height", "response.extraSizes.a: '5'" + first, "response.extraSizes.c: 'bar'" + size, "response.extraSizes.f: 'baz'" + size},
+		given + `,"response":{"includePages":["a",9,7]}`:                                                         {`response.includePages[0]: must be a whole number, not "a"`, "response.includePages[1]: 9" + page, "response.includePages[2]: 7" + page},
+		given + `,"Response":{"include_pages":[1,1,"",9]}`:                                                       {"response.includePages[3]: 9" + page},
+		given + `,"connections":[null,{"provider":{}},5,{"type":"mail","provider":"dropbox","folder":[1]}]`: {
+			"connections[1].provider: must be a string, not an object", "connections[2]: must be an object, not 5", "connections[3].folder: must be a string, not an array", "connections[3].type: 'mail' must be storage",
+		},
+		`"response":{"extraSizes":{"` + strings.Repeat("n", maxSizes) + `":"300x250"}}`: {
+			"response.extraSizes: must have at most 8192 bytes with its names", "modifications.product is required by the template", "modifications.price is required by the template",
+		},
+		given + `,"connections":[5,{"provider":"dropbox"},{"provider":"dropbox"}]`: {"connections[0]: must be an object, not 5", "connections[2].provider: 'dropbox' " + twice},
+	} {
+		wrong := &fieldsError{}
+		r, _, err := parseInto[Request]([]byte(`{"templateId":"label",`+body+`}`), wrong)
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		r.check(wrong)
+		job, err := newJob(caller{Caller: &callers.Caller{}, namespace: "marketing"}, r, nil, template.Name, "", nil)
+		if err := wrong.add(err); err != nil {
+			t.Fatal(err)
+		}
+		wrong.say(refusals(t.Context(), job, template))
+		got := wrong.Error()
+		if n := strings.Count(got, "; response") + strings.Count(got, "; modifications") + strings.Count(got, "; connections") + 1; n != len(want) {
+			t.Errorf("%s: %d mistakes instead of %d: %s", body, n, len(want), got)
+		}
+		for _, text := range want {
+			if !strings.Contains("; "+got, "; "+text) {
+				t.Errorf("%s: got %s; want %s", body, got, text)
+			}
+		}
+	}
+}
+
 func TestARequestWithoutTemplate(t *testing.T) {
 	for _, body := range []string{`{}`, `{"templateId":null}`, `{"templateId":""}`} {
 		r, _, err := parse[Request]([]byte(body))
 		if err == nil {
-			_, err = (&Server{}).templateOf(t.Context(), caller{}, r.TemplateID, &fieldsError{})
+			_, err = (&Server{}).templateOf(t.Context(), caller{}, r.TemplateID, inBody, &fieldsError{})
 		}
 		status := (*codeError)(nil)
 		if !errors.As(err, &status) || status.status != http.StatusBadRequest || status.code != "templateId missing" || status.message == "" {
@@ -591,9 +652,42 @@ func TestValuesOfDynamicURLs(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", modifications, wanted.spec.Modifications.Raw, err, want.mods)
 		}
 		warnings := changed(card, []byte(modifications), wanted.spec.Modifications.Raw)
+		if len(warnings) == 1 && warnings[0].Details == "" {
+			t.Errorf("%s: the warning does not say what helps", modifications)
+		}
 		if len(warnings) > 1 || (len(warnings) == 1) != (want.warning != "") || len(warnings) == 1 && warnings[0].Title != want.warning {
 			t.Errorf("%s: got the warnings %+v, want %q", modifications, warnings, want.warning)
 		}
+	}
+}
+
+// What a warning advises helps.
+func TestObjectsInDynamicURLs(t *testing.T) {
+	card := func(html string) *platenv1alpha1.RenderTemplate {
+		return &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{Pages: []platenv1alpha1.TemplatePage{{HTML: html}}}}
+	}
+	warnings := func(template *platenv1alpha1.RenderTemplate, modifications string) []Warning {
+		query, err := dynamicQuery(template, []byte(modifications))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted, err := newTarget(template, "a.png", "png", query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changed(template, []byte(modifications), wanted.spec.Modifications.Raw)
+	}
+	const advice = `a page must show a field of the object, as data-param="meta.%s" does: no type of a parameter takes an object`
+	for modifications, field := range map[string]string{`{"meta":{"a":1}}`: "a", `{"page1@meta":{"a b":1,"c":2}}`: "c", `{"meta":{}}`: "FIELD"} {
+		if got, want := warnings(card("<p>"), modifications), fmt.Sprintf(advice, field); len(got) != 1 || got[0].Details != want {
+			t.Errorf("%s: got %+v, want %s", modifications, got, want)
+		}
+		if got := warnings(card(`<p data-param="meta.`+field+`">`), modifications); got != nil {
+			t.Errorf("%s: got %+v for a page that shows a field", modifications, got)
+		}
+	}
+	if got := warnings(card("<p>"), `{"meta":[1]}`); len(got) != 1 || got[0].Details != "declare the parameter in the template, with its type" {
+		t.Errorf("a list: got %+v", got)
 	}
 }
 
@@ -634,16 +728,27 @@ func TestWarningsOfDynamicURLsSayWhatIsMeant(t *testing.T) {
 
 // A dynamic URL leaves open what the request says, no more and no less.
 func TestOpenNamesOfDynamicURLs(t *testing.T) {
-	got, err := openNames([]string{" headline ", "", "page1@headline"})
+	got, err := openNames([]string{" headline ", "", "page1@headline"}, nil)
 	if want := []string{"headline", "page1@headline"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	wrong := &fieldsError{}
+	request, _, err := parseInto[DynamicURLRequest]([]byte(`{"templateId":1,"open":["a",null,"quality",{},"b,c"]}`), wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = request.query(&platenv1alpha1.RenderTemplate{}, wrong.places)
+	_ = wrong.add(err)
+	if want := "open[3]: must be a string, not an object; open[2]: 'quality' cannot be open: it is a parameter of the URL itself, which the signature covers; " +
+		"open[4]: 'b,c' must be one name: in the URL, a comma separates names"; wrong.Error() != want {
+		t.Errorf("got %s, want %s", wrong, want)
 	}
 	for name, want := range map[string]string{
 		"quality": "open[1]: 'quality' cannot be open: it is a parameter of the URL itself, which the signature covers",
 		"page":    "open[1]: 'page' cannot be open: it is a parameter of the URL itself, which the signature covers",
 		"a,b":     "open[1]: 'a,b' must be one name: in the URL, a comma separates names",
 	} {
-		if _, err := openNames([]string{"headline", name}); err == nil || err.Error() != want {
+		if _, err := openNames([]string{"headline", name}, nil); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", name, err, want)
 		}
 	}
@@ -655,7 +760,7 @@ func TestMistakesOfDynamicURLs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	query, keys, err := request.query(&platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "card"}})
+	query, keys, err := request.query(&platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "card"}}, nil)
 	const own = ": cannot be in a dynamic URL, whose own parameter has this name; "
 	want := "modifications.page" + own + "modifications.workspace" + own + "open[1]: 'quality' cannot be open: it is a parameter of the URL itself, which the signature covers; " +
 		"open[2]: 'a,b' must be one name: in the URL, a comma separates names; expiresAt: must be a Unix time in the future, in seconds or milliseconds"
@@ -1257,6 +1362,23 @@ func TestHeadersOfAFile(t *testing.T) {
 	setWarnings(one, []Warning{{Title: "a"}, {Title: strings.Repeat("b", maxHeader)}}, "look")
 	if want := `[{"title":"a","details":""},{"title":"1 more warning is too long for a header","details":"look"}]`; one.Get(warningsHeader) != want {
 		t.Errorf("got %s, want %s", one.Get(warningsHeader), want)
+	}
+	many := http.Header{}
+	finished.Status.Warnings[63] = platenv1alpha1.Warning{Title: moreWarnings}
+	finished.Status.Warnings = append(finished.Status.Warnings, platenv1alpha1.Warning{Title: "Failed to upload to dropbox: Token expired"})
+	describeFile(many, finished)
+	if err := json.Unmarshal([]byte(many.Get(warningsHeader)), &list); err != nil || list[0].Title != "Failed to upload to dropbox: Token expired" {
+		t.Errorf("a failed upload is not the first of %+v, %v", list, err)
+	}
+	if last := list[len(list)-1]; last.Title != fmt.Sprintf("At least %d more warnings are too long for a header", 65-len(list)) {
+		t.Errorf("%+v of %d", last, len(list))
+	}
+	twice, half := http.Header{}, slices.Repeat([]Warning{{Title: strings.Repeat("x", 200)}}, 30)
+	addWarnings(twice, half)
+	addWarnings(twice, half)
+	list = nil
+	if err := json.Unmarshal([]byte(twice.Get(warningsHeader)), &list); err != nil || list[len(list)-1].Title != fmt.Sprintf("%d more warnings are too long for a header", 61-len(list)) {
+		t.Errorf("%+v, %v", list, err)
 	}
 	none := http.Header{}
 	describeFile(none, job(1, func(*platenv1alpha1.RenderJobStatus) {}))

@@ -95,7 +95,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
 	warnings = append(warnings, formatOf(kind, "responseFormat", &render.Response.Format)...)
 	render.check(wrong)
-	template, err := s.templateOf(r.Context(), c, render.TemplateID, wrong)
+	template, err := s.templateOf(r.Context(), c, render.TemplateID, inBody, wrong)
 	if err != nil {
 		return err
 	}
@@ -111,8 +111,8 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 		return err
 	}
 	job, err := newJob(c, render, nil, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
-	if err != nil {
-		return wrong.with(err)
+	if err := wrong.add(err); err != nil {
+		return err
 	}
 	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)
@@ -235,7 +235,7 @@ func (s *Server) openSignedURL(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if job.ResourceVersion == "" {
-		return &codeError{http.StatusNotFound, "job-not-found", "the file of this URL is no longer kept"}
+		return &codeError{http.StatusNotFound, codeJobNotFound, "the file of this URL is no longer kept"}
 	}
 	w.Header().Set("Cache-Control", "private, max-age=300")
 	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'")

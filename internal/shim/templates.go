@@ -144,7 +144,7 @@ func (s *Server) template(ctx context.Context, c caller, id TemplateID, status i
 	if t, err := s.newTemplate(ctx, c.namespace, id); t != nil || err != nil {
 		return t, err
 	}
-	return nil, &codeError{status, "Template not found", "templateId: " + noTemplate(all, c.namespace, string(id))}
+	return nil, &codeError{status, codeTemplateNotFound, "templateId: " + noTemplate(all, c.namespace, string(id))}
 }
 
 // noTemplate says why an id means no template: there is none, or there are several.
@@ -271,12 +271,12 @@ func (s *Server) listAllTemplates(w http.ResponseWriter, r *http.Request, c call
 // listTemplates answers GET /v1/studio/templates/all.
 func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request, c caller) error {
 	query := r.URL.Query()
+	wrong := &fieldsError{}
 	page, err := queryNumber(query.Get("page"), "page", 1, 1_000_000)
-	if err != nil {
-		return err
-	}
+	_ = wrong.add(err) // it is of a field, as is the next one
 	limit, err := queryNumber(query.Get("limit"), "limit", defaultTemplates, maxTemplates)
-	if err != nil {
+	_ = wrong.add(err)
+	if err := wrong.err(); err != nil {
 		return err
 	}
 	found, err := s.sortedTemplates(r.Context(), c)
@@ -347,18 +347,22 @@ func (s *Server) duplicateTemplate(w http.ResponseWriter, r *http.Request, c cal
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = []byte("{}")
 	}
-	wanted, warnings, err := parse[TemplateCopy](body)
+	wrong := &fieldsError{} // the answer names all mistakes
+	wanted, warnings, err := parseInto[TemplateCopy](body, wrong)
 	if err != nil {
 		return err
 	}
 	addWarnings(w.Header(), warnings)
+	namespace := cmp.Or(wanted.WorkspaceID, c.namespace)
+	if len(validation.IsDNS1123Label(namespace)) > 0 {
+		_ = wrong.add(&FieldError{"workspaceId", "must be the name of a namespace"})
+	}
+	if err := wrong.err(); err != nil {
+		return err
+	}
 	original, err := s.template(r.Context(), c, TemplateID(r.PathValue("id")), http.StatusNotFound)
 	if err != nil {
 		return err
-	}
-	namespace := cmp.Or(wanted.WorkspaceID, c.namespace)
-	if len(validation.IsDNS1123Label(namespace)) > 0 {
-		return &FieldError{"workspaceId", "must be the name of a namespace"}
 	}
 	linked := func(p platenv1alpha1.TemplatePage) bool { return p.HTMLFrom != nil }
 	if namespace != c.namespace && slices.ContainsFunc(original.Spec.Pages, linked) {
@@ -420,12 +424,11 @@ func (s *Server) deleteTemplate(w http.ResponseWriter, r *http.Request, c caller
 
 // listModifications answers GET /v1/templates/modifications?template_id=… and GET /v1/studio/template/modifications?templateId=….
 func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c caller) error {
-	query := r.URL.Query()
-	id := cmp.Or(query.Get("templateId"), query.Get("template_id"))
+	id := queryTemplate(r)
 	if id == "" {
-		return missingTemplate("in the query, as in ?templateId=25")
+		return missingTemplate(inQuery)
 	}
-	t, err := s.template(r.Context(), c, TemplateID(id), http.StatusNotFound)
+	t, err := s.template(r.Context(), c, id, http.StatusNotFound)
 	if err != nil {
 		return err
 	}
@@ -433,9 +436,21 @@ func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c cal
 	return nil
 }
 
+// queryTemplate returns the template that a query names; empty if it names none.
+func queryTemplate(r *http.Request) TemplateID {
+	query := r.URL.Query()
+	return TemplateID(cmp.Or(query.Get("templateId"), query.Get("template_id")))
+}
+
+// Where a request names its template.
+const (
+	inBody  = "in the request body"
+	inQuery = "in the query, as in ?templateId=25"
+)
+
 // missingTemplate returns the error for a request that names no template.
 func missingTemplate(where string) error {
-	return &codeError{http.StatusBadRequest, "templateId missing", "the number or the name of a template is required " + where}
+	return &codeError{http.StatusBadRequest, codeTemplateMissing, "the number or the name of a template is required " + where}
 }
 
 // title returns the name that people see.

@@ -146,6 +146,15 @@ var _ = Describe("Rendering", func() {
 		for _, want := range []string{`modifications.due: "soon" must be a date`, "modifications.price is required by the template", "response.quality: must be at most 100, not 101"} {
 			Expect(fewer.json()["error"]).To(ContainSubstring(want))
 		}
+		lists := call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId":"strict","modifications":[{"name":"price","text":"x"},{"text":"y"},"z"],`+
+			`"connections":[null,{"provider":{}},{"provider":"nowhere"},{"provider":"dropbox","folder":"a\\b"}],"response":{"includePages":["a",1,1,9],"extraSizes":[{"width":5},"6000x5"]}}`)
+		expectError(lists, http.StatusBadRequest)
+		said := strings.ReplaceAll(fmt.Sprint(lists.json()["error"]), "; it may", ", it may")
+		Expect(strings.Split(said, "; ")).To(ConsistOf(
+			HavePrefix("connections[1].provider: must be a string"), HavePrefix("connections[2].provider: 'nowhere' must be"), HavePrefix("connections[3].folder: "),
+			HavePrefix("modifications[1].name: must be the key"), HavePrefix("modifications[2]: must be an object"), HavePrefix(`modifications.price: "x" must be a number`),
+			HavePrefix("response.includePages[0]: must be a whole number"), HavePrefix("response.includePages[3]: 9 must be from 1 to 1"),
+			HavePrefix("response.extraSizes[0]: must have a width"), HavePrefix("response.extraSizes[1]: '6000x5' must be")))
 		nameless := call(ctx, http.MethodPost, p.url+render, w.token, `{"response":{"mode":"later"}}`)
 		expectError(nameless, http.StatusBadRequest)
 		Expect(nameless.json()["error"]).To(Equal("response.mode: 'later' must be sync or async; templateId: the number or the name of a template is required in the request body"))
@@ -525,11 +534,33 @@ var _ = Describe("Rendering", func() {
 		Expect(string(get("/v1/templates/modifications?template_id=card").body)).To(ContainSubstring(`"key":"headline"`))
 		missing := call(ctx, http.MethodGet, p.url+"/v1/studio/templates/99", w.token, "")
 		expectError(missing, http.StatusNotFound)
-		for _, body := range []string{`{"templateId":99}`, `{"templateId":"not-here"}`} {
-			refused := call(ctx, http.MethodPost, p.url+render, w.token, body)
-			expectError(refused, http.StatusForbidden)
-			Expect(refused.json()["error"]).To(Equal("Template not found"))
+		for _, route := range []string{"GET /v1/studio/templates/99", "PATCH /v1/studio/templates/99", "DELETE /v1/studio/templates/99", "DELETE /v1/studio/templates/99/delete",
+			"POST /v1/studio/templates/99/duplicate", "GET /v1/studio/template/modifications?templateId=99", "GET /v1/templates/modifications?template_id=99"} {
+			method, path, _ := strings.Cut(route, " ")
+			refused := call(ctx, method, p.url+path, w.token, `{"name":"x"}`)
+			expectError(refused, http.StatusNotFound)
+			Expect(refused.json()["error"]).To(Equal("Template not found"), route)
 		}
+		for _, id := range []string{`99`, `"not-here"`} {
+			for _, route := range []string{"POST " + render, "POST /v1/generate/images", "POST /v1/generate/images/99", "POST /v1/generate/pdfs/not-here", "POST /v1/signed-url/create",
+				"POST /v1/studio/dynamic-url", "GET /v1/studio/dynamic-url-secret?templateId=99", "GET /v1/studio/dynamic-url-secret?template_id=99"} {
+				method, path, _ := strings.Cut(route, " ")
+				refused := call(ctx, method, p.url+path, w.token, `{"templateId":`+id+`}`)
+				expectError(refused, http.StatusForbidden)
+				Expect(refused.json()["error"]).To(Equal("Template not found"), route)
+			}
+		}
+		for _, route := range []string{"POST " + render, "POST /v1/generate/images", "POST /v1/signed-url/create", "POST /v1/studio/dynamic-url", "GET /v1/studio/dynamic-url-secret",
+			"GET /v1/studio/template/modifications", "GET /v1/templates/modifications"} {
+			method, path, _ := strings.Cut(route, " ")
+			refused := call(ctx, method, p.url+path, w.token, `{}`)
+			expectError(refused, http.StatusBadRequest)
+			Expect(refused.json()["error"]).To(Equal("templateId missing"), route)
+		}
+		expectError(call(ctx, http.MethodPost, p.url+"/v1/studio/templates/25/duplicate", w.token, `{"name":"`+strings.Repeat("x", 256)+`","workspaceId":"No One"}`), http.StatusBadRequest)
+		both := call(ctx, http.MethodPatch, p.url+"/v1/studio/templates/25", w.token, `{"name":"`+strings.Repeat("x", 256)+`","description":[]}`)
+		expectError(both, http.StatusBadRequest)
+		Expect(both.json()["error"]).To(Equal("description: must be a string, not an array; name: must be at most 255 characters long"))
 		for _, path := range []string{"/v1/brand-assets", "/v1/brand-assets/images/get?tag=x", "/v1/social/accounts", "/v1/studio/templates/25/versions/3"} {
 			a := call(ctx, http.MethodGet, p.url+path, w.token, "")
 			expectError(a, http.StatusNotImplemented)
