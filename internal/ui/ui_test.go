@@ -514,6 +514,18 @@ func TestWhatAVisitorMayDo(t *testing.T) {
 	}
 }
 
+// The error of a new folder's name speaks of one name, and of the path if that is at fault.
+func TestNameErrors(t *testing.T) {
+	for name, want := range map[string]string{
+		"Summer": "", "bad.": "A folder's name must not be '.' or '..', or end with a space or a dot.", "a/b": "A folder's name must not have a slash.",
+		strings.Repeat("x", 200): "The whole path must have at most 400 characters.",
+	} {
+		if got := nameError(name, "/"+strings.Repeat("y", 220)+"/"+name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestFinds(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}}}
 	job.Name = "summer-2026"
