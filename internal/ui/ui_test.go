@@ -537,6 +537,11 @@ func TestFinds(t *testing.T) {
 			t.Errorf("%q: want %t", text, want)
 		}
 	}
+	for find, want := range map[string]string{"summer": "“summer”", "a  b c": "“a” and “b” and “c”"} {
+		if got := (galleryView{Find: find}).Words(); got != want {
+			t.Errorf("%q: got %s, want %s", find, got, want)
+		}
+	}
 	view := galleryView{Find: "a&b", Previews: true}
 	if got := []string{view.Address(2), view.Other(), view.All(), galleryView{}.All()}; !slices.Equal(got, []string{
 		"/ui/renders?find=a%26b&part=2&show=previews", "/ui/renders?find=a%26b", "/ui/renders?show=previews", "/ui/renders",

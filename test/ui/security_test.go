@@ -386,6 +386,46 @@ func TestDisconnectSaysWhatItCouldNotDo(t *testing.T) {
 	}
 }
 
+// The page of a template has no button for what its visitor may not do, and does not say that there are no renders when they may not see them.
+func TestTemplateOffersWhatAVisitorMayDo(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	rule := func(resource string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{resource}, Verbs: verbs}
+	}
+	const button, preview, mayNot = `<button class="primary">Render</button>`, "/ui/templates/banner/preview", "Your token may not render in this workspace. An administrator of the namespace can give it the role platen-edit."
+	tokens := map[string]string{}
+	const none, unseen = "No renders yet.", "Your token may not list renders in this workspace. An administrator of the namespace can give it the role platen-view."
+	for name, c := range map[string]struct {
+		jobs    []string
+		has, no []string
+	}{
+		"viewer":  {[]string{"get", "list"}, []string{mayNot, none}, []string{button, preview, unseen}},
+		"blind":   {[]string{"create", "patch"}, []string{button, preview, unseen}, []string{mayNot, none, "every 2s"}},
+		"nothing": {[]string{"get"}, []string{mayNot, unseen}, []string{button, preview, none}},
+		"editor":  {[]string{"get", "list", "create", "patch"}, []string{button, preview, none}, []string{mayNot, unseen}},
+	} {
+		tokens[name] = w.person(t, "renders-"+name, rule("rendertemplates", "get", "list"), rule("renderjobs", c.jobs...))
+		status, _, body := send(t, request(t, http.MethodGet, "/ui/templates/banner", nil, signedIn(t, tokens[name]), nil))
+		for _, text := range c.has {
+			if status != http.StatusOK || !strings.Contains(body, text) {
+				t.Errorf("%s: answered with %d, want %q\n%s", name, status, text, body)
+			}
+		}
+		for _, text := range c.no {
+			if strings.Contains(body, text) {
+				t.Errorf("%s: has %q\n%s", name, text, body)
+			}
+		}
+	}
+	b := newBrowser(t)
+	b.open("/ui/templates/banner")
+	b.Fill("#token", tokens["nothing"])
+	b.Click(".primary")
+	b.Sees(mayNot, unseen)
+	b.Screenshots("template-denied")
+}
+
 // A workspace that does not exist, or that the token may not see, may have a mistyped name; the token's own has not.
 func TestAMistypedWorkspace(t *testing.T) {
 	w := newWorkspace(t)
