@@ -122,6 +122,26 @@ func TestConnectionsDoNotPrintTheirToken(t *testing.T) {
 	}
 }
 
+// A name is refused where its folder is, in words that fit one name.
+func TestNameProblem(t *testing.T) {
+	const unclear = "must not contain a backslash, a line break or a control character, also none that changes the direction of text"
+	for name, want := range map[string]string{
+		"a": "", "b c": "", ".b": "", "日本": "", strings.Repeat("ü", 255): "",
+		"": "must not be empty", "a/b": "must not have a slash", "/": "must not have a slash", "a\\b": unclear, "a\x00": unclear, "\xff": unclear,
+		".": "must not be '.' or '..', or end with a space or a dot", "..": "must not be '.' or '..', or end with a space or a dot",
+		"bad.": "must not be '.' or '..', or end with a space or a dot", "bad ": "must not be '.' or '..', or end with a space or a dot",
+		"Desktop.ini":            "must not be one that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr",
+		strings.Repeat("x", 256): "must not be longer than 255 characters",
+	} {
+		if got := NameProblem(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+		if folder := FolderProblem("/a/" + name); (folder == "") != (want == "") && name != "a/b" {
+			t.Errorf("%q: %q as a name, %q in a path", name, want, folder)
+		}
+	}
+}
+
 // TestFolderProblem compares what Platen's programs say about a folder with what the API server says.
 func TestFolderProblem(t *testing.T) {
 	schema, err := crdschema.Of("StorageConnection")

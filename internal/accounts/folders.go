@@ -38,18 +38,46 @@ func FolderProblem(path string) string {
 		return "must not end with a slash"
 	case strings.Contains(path, "//"):
 		return "must not contain an empty component (two slashes in a row)"
-	case unclear.MatchString(path), !utf8.ValidString(path):
-		return "must not contain a backslash, a line break or a control character, also none that changes the direction of text"
+	case isUnclear(path):
+		return isUnclearProblem
 	case badEnd.MatchString(path):
 		return "must not have a component that is '.' or '..' or that ends with a space or a dot"
 	case badName.MatchString(path):
-		return "must not have a component with a name that Dropbox refuses: desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
+		return "must not have a component with a name that Dropbox refuses: " + refusedNames
 	case tooLong.MatchString(path):
 		return "must not have a component longer than 255 characters"
 	default:
 		return ""
 	}
 }
+
+// NameProblem returns why a name is none of a folder that FolderProblem allows, in words for one name; empty if it is one.
+func NameProblem(name string) string {
+	switch path := "/" + name; {
+	case name == "":
+		return "must not be empty"
+	case strings.Contains(name, "/"):
+		return "must not have a slash"
+	case isUnclear(name):
+		return isUnclearProblem
+	case badEnd.MatchString(path):
+		return "must not be '.' or '..', or end with a space or a dot"
+	case badName.MatchString(path):
+		return "must not be one that Dropbox refuses: " + refusedNames
+	case tooLong.MatchString(path):
+		return "must not be longer than 255 characters"
+	default:
+		return ""
+	}
+}
+
+// isUnclear tells whether a text has characters that people do not see.
+func isUnclear(text string) bool { return unclear.MatchString(text) || !utf8.ValidString(text) }
+
+const (
+	isUnclearProblem = "must not contain a backslash, a line break or a control character, also none that changes the direction of text"
+	refusedNames     = "desktop.ini, thumbs.db, .ds_store, .dropbox, .dropbox.attr"
+)
 
 // Ancestors lists the folders from the root down to a folder, which is the last.
 func Ancestors(folder string) []dropbox.Folder {

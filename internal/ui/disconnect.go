@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -11,13 +12,40 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/storage"
 )
 
 // disconnectPage asks the visitor for confirmation.
-func (s *Server) disconnectPage(w http.ResponseWriter, _ *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	s.views.page(w, http.StatusOK, "disconnect", page{Title: "Disconnect " + c.Name, Section: "storage", Session: v.session, Body: viewConnection(c)})
+func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
+	view := viewConnection(c)
+	if err := v.mayDisconnect(r.Context(), view); err != nil {
+		return err
+	}
+	s.views.page(w, http.StatusOK, "disconnect", page{Title: "Disconnect " + c.Name, Section: "storage", Session: v.session, Body: view})
+	return nil
+}
+
+// mayDisconnect returns the problem of a visitor who lacks a right to disconnect: to delete the connection, and to read and delete the Secret of an account.
+func (v *visitor) mayDisconnect(ctx context.Context, view connectionView) error {
+	type right struct{ resource, verb, role string }
+	needed := []right{{connections, "delete", "platen-edit"}}
+	if !view.Bucket {
+		needed = []right{{connections, "delete", "edit"}, {secrets, "get", "edit"}, {secrets, "delete", "edit"}}
+	}
+	for _, n := range needed {
+		err := v.authorize(ctx, n.verb, n.resource)
+		if forbidden := (*callers.StatusError)(nil); errors.As(err, &forbidden) && forbidden.Status == http.StatusForbidden {
+			return &problem{
+				Status: http.StatusForbidden, Title: "You may not disconnect " + view.Name,
+				Text: sentence(forbidden.Message) + " Nothing was changed. Ask an administrator of the namespace for the role " + n.role + ".", Link: "/ui/storage", LinkText: "Storage",
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -26,28 +54,30 @@ type disconnected struct {
 	Name, Secret string
 	// Bucket tells whether the connection led to a bucket: nobody but its owner can end the access.
 	Bucket bool
-	// Revoked tells whether Dropbox has ended the access.
-	Revoked bool
-	// SecretKept tells whether the Secret stays, because a person or another tool created it.
-	SecretKept bool
+	// NotRevoked says why the access at Dropbox may go on; empty if it has ended.
+	NotRevoked string
+	// SecretKept says why the Secret stays; empty if it is gone.
+	SecretKept string
 }
 
 // disconnect ends the access at Dropbox and deletes the connection. It deletes the Secret if connecting created it.
 func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	// Check the right first, because nobody can undo the end of the access.
-	if err := v.authorize(r.Context(), "delete", "storageconnections"); err != nil {
+	view := viewConnection(c)
+	// Check the rights first, because nobody can undo the end of the access.
+	if err := v.mayDisconnect(r.Context(), view); err != nil {
 		return err
 	}
-	view := viewConnection(c)
 	result := disconnected{Name: view.Name, Secret: view.Secret, Bucket: view.Bucket}
 	if !view.Bucket {
 		account, err := s.open(r.Context(), v, c)
-		if err == nil {
+		if failure := (*storage.Error)(nil); errors.As(err, &failure) && failure.Reason == storage.ReasonSecretUnreadable {
+			return err // nothing is known about the Secret, and nothing was changed
+		}
+		opened := err == nil
+		if opened {
 			err = account.Revoke(r.Context())
 		}
-		// The access may have ended already. Other errors of Dropbox must not stop the deletion either.
-		failure := (*storage.Error)(nil)
-		result.Revoked = err == nil || errors.As(err, &failure) && failure.Reason == storage.ReasonTokenExpired
+		result.NotRevoked = notRevoked(opened, err)
 	}
 	if err := v.Delete(r.Context(), c, client.Preconditions{UID: &c.UID}); client.IgnoreNotFound(err) != nil {
 		return err
@@ -55,11 +85,29 @@ func (s *Server) disconnect(w http.ResponseWriter, r *http.Request, v *visitor, 
 	s.registry.Forget(client.ObjectKeyFromObject(c).String())
 	if !view.Bucket {
 		gone, err := credentials.Writer{Client: v.Client}.DeleteOurs(r.Context(), v.Workspace, result.Secret)
-		if err != nil && !apierrors.IsForbidden(err) {
+		switch {
+		case apierrors.IsForbidden(err):
+			result.SecretKept = sentence(message(err))
+		case err != nil:
 			return err
+		case !gone:
+			result.SecretKept = "Somebody else made it, or a tool keeps it."
 		}
-		result.SecretKept = !gone
 	}
 	s.views.page(w, http.StatusOK, "disconnected", page{Title: "Disconnected", Section: "storage", Session: v.session, Body: result})
 	return nil
+}
+
+// notRevoked says why the access at Dropbox may go on; empty if it has ended. opened tells whether the credentials were there, and err is the error of the
+// account. No such error stops the deletion.
+func notRevoked(opened bool, err error) string {
+	failure := (*storage.Error)(nil)
+	switch {
+	case err == nil, errors.As(err, &failure) && failure.Reason == storage.ReasonTokenExpired: // it may have ended already
+		return ""
+	case !opened && failure != nil:
+		return "Platen could not end the access at Dropbox. " + sentence(failure.Message)
+	default:
+		return "Dropbox did not confirm the end of the access."
+	}
 }

@@ -101,12 +101,8 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 		view.NameError = "Give the folder a name."
 		return s.showFolders(w, r, v, c, view)
 	}
-	problem := accounts.FolderProblem(wanted)
-	if strings.Contains(name, "/") {
-		problem = "must not have a slash"
-	}
-	if problem != "" {
-		view.Name, view.NameError = name, "A folder's name "+problem+"."
+	if view.NameError = nameError(name, wanted); view.NameError != "" {
+		view.Name = name
 		return s.showFolders(w, r, v, c, view)
 	}
 	a, err := s.open(r.Context(), v, c)
@@ -126,6 +122,17 @@ func (s *Server) newFolder(w http.ResponseWriter, r *http.Request, v *visitor, c
 	}
 	s.redirect(w, r, "/ui/storage/"+c.Name+"/folders?"+url.Values{"path": {wanted}}.Encode())
 	return nil
+}
+
+// nameError says why a folder cannot have a name, and so the path wanted; empty if it can.
+func nameError(name, wanted string) string {
+	if problem := accounts.NameProblem(name); problem != "" {
+		return "A folder's name " + problem + "."
+	}
+	if problem := accounts.FolderProblem(wanted); problem != "" {
+		return "The whole path " + problem + "."
+	}
+	return ""
 }
 
 // chooseFolder makes a folder the default.

@@ -30,7 +30,8 @@ const maxPicture = 512 << 10
 type input struct {
 	Name, Label, Description string
 	Type                     platenv1alpha1.ParameterType
-	Required                 bool
+	// Required tells whether the field must be filled in: the parameter is required and has no default.
+	Required bool
 	// Value is what the field shows, Default the template's default.
 	Value, Default string
 	// Checked is the value of a boolean. Undeclared tells that no template declares the parameter, so that a page takes every value of it as data-if does.
@@ -62,6 +63,30 @@ func (i input) Hex() string {
 	return "#808080"
 }
 
+// maxPlaceholder bounds the default in a placeholder, in characters.
+const maxPlaceholder = 200
+
+// Placeholder returns what an empty field shows: the default that takes its place, or how a value looks; empty for nothing.
+func (i input) Placeholder() string {
+	text := []rune(i.Default)
+	if len(text) > maxPlaceholder {
+		text = append(text[:maxPlaceholder:maxPlaceholder], '…')
+	}
+	switch {
+	case i.Type == platenv1alpha1.ParameterText: // an empty text is a value
+		return ""
+	case len(text) > 0 && i.Type == platenv1alpha1.ParameterList:
+		return "Default:\n" + string(text)
+	case len(text) > 0:
+		return "Default: " + string(text)
+	case i.Type == platenv1alpha1.ParameterDate:
+		return "2026-01-31"
+	case i.Type == platenv1alpha1.ParameterImage:
+		return "https://…"
+	}
+	return ""
+}
+
 // Rows returns the height of a text field, in lines.
 func (i input) Rows() int { return min(1+strings.Count(i.Value, "\n")+len(i.Value)/60, 12) }
 
@@ -76,7 +101,7 @@ func inputs(parameters []bindings.Parameter) []input {
 		}
 		i := input{
 			Name: p.Name, Label: label(p.Name), Description: p.Description, Type: p.Type,
-			Required: p.Required != nil && *p.Required, Undeclared: !p.Declared,
+			Required: p.Needed(), Undeclared: !p.Declared,
 		}
 		var value any
 		if p.Default != nil {
@@ -178,10 +203,13 @@ func (i *input) read(files []*multipart.FileHeader) (value any, problem string) 
 	if i.Type == platenv1alpha1.ParameterBoolean {
 		return i.Checked, ""
 	}
+	trimmed := strings.TrimSpace(i.Value)
 	if i.Type == platenv1alpha1.ParameterImage && len(files) > 0 && files[0].Size > 0 {
+		if trimmed != "" && trimmed != strings.TrimSpace(i.Default) { // without scripts, the default stays in the field
+			return nil, "An address and a picture from this device: clear the address, or remove the picture."
+		}
 		return picture(files[0])
 	}
-	trimmed := strings.TrimSpace(i.Value)
 	switch {
 	case trimmed == "" && i.Required:
 		return nil, emptyError

@@ -71,7 +71,10 @@ func TestFormValues(t *testing.T) {
 		"text with spaces":            {parameter: parameter(text, "", false), given: "  a ", want: `{"x":"  a "}`},
 		"text left empty":             {parameter: parameter(text, "", false), want: `{}`},
 		"text emptied on purpose":     {parameter: parameter(text, `"Hello"`, false), want: `{"x":""}`},
-		"text that is required":       {parameter: parameter(text, `"Hello"`, true), given: " ", wrong: "fill this in"},
+		"text that is required":       {parameter: parameter(text, "", true), given: " ", wrong: "fill this in"},
+		"required, with a default":    {parameter: parameter(number, "3", true), given: " ", want: `{}`},
+		"required text, emptied":      {parameter: parameter(text, `"Hello"`, true), want: `{"x":""}`},
+		"required list, emptied":      {parameter: parameter(list, `["a"]`, true), want: `{}`},
 		"number":                      {parameter: parameter(number, "", false), given: "-1.50", want: `{"x":-1.5}`},
 		"number with a comma":         {parameter: parameter(number, "", false), given: "1,5", want: `{"x":1.5}`},
 		"number left empty":           {parameter: parameter(number, "3", false), want: `{}`},
@@ -129,18 +132,23 @@ func TestPictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
-		data  []byte
-		want  any
-		wrong string
+		data          []byte
+		address       string
+		defaultSource string // the template's default in JSON; empty for none
+		want          any
+		wrong         string
 	}{
 		"a picture":             {data: gif, want: grey},
+		"a picture for another": {data: gif, address: "https://example.com/", defaultSource: `"https://example.com/"`, want: grey},
+		"both":                  {data: gif, address: "https://example.com/", wrong: "An address and a picture from this device"},
+		"both, with a default":  {data: gif, address: "https://example.com/a", defaultSource: `"https://example.com/"`, wrong: "An address and a picture from this device"},
 		"markup":                {data: []byte("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"), wrong: "PNG, JPEG"},
 		"too large":             {data: append(gif, make([]byte, maxPicture)...), wrong: "512 KiB"},
-		"nothing was chosen":    {want: "https://example.com/"},
+		"nothing was chosen":    {address: "https://example.com/", want: "https://example.com/"},
 		"a page with a picture": {data: append([]byte("<html>"), gif...), wrong: "PNG, JPEG"},
 	} {
-		list := inputs([]bindings.Parameter{parameter(platenv1alpha1.ParameterImage, "", true)})
-		got, ok := submitted(list, fill(t, map[string]string{"x": "https://example.com/"}, map[string][]byte{"x": tc.data}))
+		list := inputs([]bindings.Parameter{parameter(platenv1alpha1.ParameterImage, tc.defaultSource, true)})
+		got, ok := submitted(list, fill(t, map[string]string{"x": tc.address}, map[string][]byte{"x": tc.data}))
 		if ok != (tc.wrong == "") || got["x"] != tc.want || !strings.Contains(list[0].Error, tc.wrong) {
 			t.Errorf("%s: got %v, %q", name, got, list[0].Error)
 		}
@@ -266,8 +274,36 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: %s", kind, diff)
 		}
 	}
-	if got := completed(parameter(platenv1alpha1.ParameterText, "", false)); len(got) > 0 {
-		t.Errorf("got %v", got)
+	for _, p := range []bindings.Parameter{parameter(platenv1alpha1.ParameterText, "", false), parameter(platenv1alpha1.ParameterNumber, "3", true)} {
+		if got := completed(p); len(got) > 0 {
+			t.Errorf("got %v", got)
+		}
+	}
+}
+
+// An empty field says which value takes its place, or how a value looks.
+func TestPlaceholders(t *testing.T) {
+	const date, list, image = platenv1alpha1.ParameterDate, platenv1alpha1.ParameterList, platenv1alpha1.ParameterImage
+	for name, tc := range map[string]struct {
+		parameter bindings.Parameter
+		want      string
+	}{
+		"a date":                    {parameter(date, "", true), "2026-01-31"},
+		"a date with a default":     {parameter(date, `"2025-12-24"`, false), "Default: 2025-12-24"},
+		"a number":                  {parameter(platenv1alpha1.ParameterNumber, "", false), ""},
+		"a number with a default":   {parameter(platenv1alpha1.ParameterNumber, "4.50", true), "Default: 4.50"},
+		"a colour with a default":   {parameter(platenv1alpha1.ParameterColor, `"#0a7"`, false), "Default: #0a7"},
+		"an image":                  {parameter(image, "", false), "https://…"},
+		"an image with a default":   {parameter(image, `"https://example.com/a.png"`, false), "Default: https://example.com/a.png"},
+		"a list":                    {parameter(list, "", false), ""},
+		"an empty list":             {parameter(list, "[]", false), ""},
+		"a list with a default":     {parameter(list, `["one","two"]`, false), "Default:\none\ntwo"},
+		"a text, which stays empty": {parameter(platenv1alpha1.ParameterText, `"Hello"`, false), ""},
+		"a picture in the template": {parameter(image, `"data:image/png;base64,`+strings.Repeat("A", 1000)+`"`, false), "Default: data:image/png;base64," + strings.Repeat("A", 178) + "…"},
+	} {
+		if got := inputs([]bindings.Parameter{tc.parameter})[0].Placeholder(); got != tc.want {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
+		}
 	}
 }
 

@@ -260,6 +260,15 @@ func (v galleryView) query() url.Values {
 	return query
 }
 
+// Words returns the words that are looked for, each on its own.
+func (v galleryView) Words() string {
+	words := strings.Fields(v.Find)
+	for n := range words {
+		words[n] = "“" + words[n] + "”"
+	}
+	return strings.Join(words, " and ")
+}
+
 // maxFind bounds what is looked for, in bytes: no name is longer.
 const maxFind = 253
 

@@ -88,22 +88,24 @@ type accountRights struct {
 	Ask, Change bool
 	// Connect tells whether the visitor may connect an account.
 	Connect bool
-	// Disconnect tells whether the visitor may delete a connection.
-	Disconnect bool
+	// Disconnect tells whether the visitor may disconnect an account, and DisconnectBucket a bucket.
+	Disconnect, DisconnectBucket bool
 }
 
 // accountRights returns the visitor's.
 func (v *visitor) accountRights(ctx context.Context) (may accountRights, err error) {
-	const connections = "storageconnections"
-	var errs [5]error
+	var errs [6]error
 	may.Use, errs[0] = v.can(ctx, secrets, "get")
 	may.Ask, errs[1] = v.can(ctx, connections, "patch")
 	may.Connect, errs[2] = v.can(ctx, connections, "create", "patch")
 	write, failed := v.can(ctx, secrets, "create", "patch")
 	errs[3] = failed
-	may.Disconnect, errs[4] = v.can(ctx, connections, "delete")
+	may.DisconnectBucket, errs[4] = v.can(ctx, connections, "delete")
+	end, failed := v.can(ctx, secrets, "get", "delete")
+	errs[5] = failed
 	may.Change = may.Ask && may.Use
 	may.Connect = may.Connect && write
+	may.Disconnect = may.DisconnectBucket && end
 	return may, errors.Join(errs[:]...)
 }
 
@@ -112,7 +114,7 @@ func (v *visitor) accountRights(ctx context.Context) (may accountRights, err err
 func (v connectionView) forWhoMay(may accountRights) connectionView {
 	v.May = may
 	if v.Bucket {
-		v.May = accountRights{Use: may.Ask, Disconnect: may.Disconnect}
+		v.May = accountRights{Use: may.Ask, Disconnect: may.DisconnectBucket}
 	}
 	var denied []string
 	for _, action := range []struct {

@@ -85,7 +85,7 @@ type formView struct {
 	// PageNames are the pages to choose from, and Sizes their widths and heights in CSS pixels.
 	PageNames []string
 	Sizes     [][2]int32
-	// CanRender tells whether the visitor may create jobs, and so preview the template.
+	// CanRender tells whether the visitor may create and patch jobs, and so render and preview the template.
 	CanRender bool
 	Code      codeView
 	History   historyView
@@ -226,7 +226,7 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	if form.History, err = s.newHistory(r.Context(), v, form.Name); err != nil {
 		return err
 	}
-	if form.CanRender, err = v.can(r.Context(), "renderjobs", "create", "patch"); err != nil {
+	if form.CanRender, err = v.canRender(r.Context()); err != nil {
 		return err
 	}
 	if given == nil {
@@ -240,6 +240,12 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	}
 	s.views.page(w, status, "template", page{Title: form.Name, Section: "templates", Session: v.session, Body: form})
 	return nil
+}
+
+// canRender tells whether the visitor may render and preview.
+func (v *visitor) canRender(ctx context.Context) (bool, error) {
+	may, err := v.rights(ctx)
+	return may.render, err
 }
 
 // can tells whether the visitor has rights about a resource of the workspace.
@@ -383,6 +389,9 @@ func (s *Server) showForm(w http.ResponseWriter, r *http.Request, v *visitor, fo
 		return err
 	}
 	if isHTMX(r) {
+		if form.CanRender, err = v.canRender(r.Context()); err != nil {
+			return err
+		}
 		w.Header().Set("HX-Retarget", "#form")
 		w.Header().Set("HX-Reswap", "outerHTML")
 		s.views.fragment(w, http.StatusUnprocessableEntity, "form", form)
@@ -437,14 +446,17 @@ type historyView struct {
 	// Jobs are the newest jobs, previews excepted. Total is the number of all of them, and Previews that of previews.
 	Jobs            []jobView
 	Total, Previews int
+	// Denied tells that the visitor may not list jobs.
+	Denied bool
 	// Digest changes whenever the list looks different.
 	Digest string
 }
 
-// newHistory returns the last jobs of a template. It returns none if the visitor may not list jobs.
+// newHistory returns the last jobs of a template.
 func (s *Server) newHistory(ctx context.Context, v *visitor, template string) (historyView, error) {
 	view := historyView{Template: template}
 	if ok, err := v.can(ctx, "renderjobs", "list"); !ok {
+		view.Denied = true
 		return view, err
 	}
 	jobs, err := s.jobs(ctx, v)

@@ -319,7 +319,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 	case errors.As(err, &caller) && caller.Status == http.StatusForbidden:
 		return &problem{
 			Status: caller.Status, Title: "You may not see this workspace",
-			Text: sentence(caller.Message) + " Ask an administrator of the namespace for the role platen-view or platen-edit.",
+			Text: sentence(caller.Message) + " Ask an administrator of the namespace for the role platen-view or platen-edit." + mistyped(r, err),
 			Link: "/ui/workspace", LinkText: "Choose another workspace",
 		}
 	case errors.As(err, &caller) && caller.Status != http.StatusUnauthorized:
@@ -331,7 +331,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 	case apierrors.IsForbidden(err):
 		return &problem{
 			Status: http.StatusForbidden, Title: "You may not do this in this workspace",
-			Text: sentence(message(err)) + " Ask an administrator of the namespace for the role " + roleFor(r, err) + ".",
+			Text: sentence(message(err)) + " Ask an administrator of the namespace for the role " + roleFor(r, err) + "." + mistyped(r, err),
 			Link: "/ui/workspace", LinkText: "Choose another workspace",
 		}
 	case apierrors.IsNotFound(err):
@@ -353,13 +353,26 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 func roleFor(r *http.Request, err error) string {
 	api := apierrors.APIStatus(nil)
 	switch {
-	case errors.As(err, &api) && api.Status().Details != nil && api.Status().Details.Kind == "secrets":
+	case errors.As(err, &api) && api.Status().Details != nil && api.Status().Details.Kind == secrets:
 		return "edit"
 	case r.Method == http.MethodGet:
 		return "platen-view or platen-edit"
 	default:
 		return "platen-edit"
 	}
+}
+
+// awayError is an error in a workspace that somebody has chosen: it is not the namespace of the visitor's service account.
+type awayError struct{ error }
+
+func (e awayError) Unwrap() error { return e.error }
+
+// mistyped ends the advice to a visitor who may not see a workspace. The API server does not tell a namespace that is missing from one without rights.
+func mistyped(r *http.Request, err error) string {
+	if !errors.As(err, new(awayError)) || r.Method != http.MethodGet || roleFor(r, err) == "edit" {
+		return ""
+	}
+	return " If the name of the workspace is mistyped, choose another one."
 }
 
 // message returns the API server's message.
@@ -423,7 +436,11 @@ func (s *Server) signedIn(handle func(http.ResponseWriter, *http.Request, *visit
 		if err != nil {
 			return err
 		}
-		return handle(w, r, &visitor{found, caller, c, s.Reviewer})
+		err = handle(w, r, &visitor{found, caller, c, s.Reviewer})
+		if err != nil && found.Workspace != caller.Home() {
+			return awayError{err}
+		}
+		return err
 	}
 }
 
@@ -449,8 +466,8 @@ func (s *Server) handleConnection(handle func(http.ResponseWriter, *http.Request
 	})
 }
 
-// secrets is the one resource outside of Platen's API group that the page asks rights for.
-const secrets = "secrets"
+// connections is a resource that the page asks rights for, and secrets is the only one outside of Platen's API group.
+const connections, secrets = "storageconnections", "secrets"
 
 // authorize checks a right of the visitor, before anything is read from the cache.
 func (v *visitor) authorize(ctx context.Context, verb, resource string) error {

@@ -514,6 +514,18 @@ func TestWhatAVisitorMayDo(t *testing.T) {
 	}
 }
 
+// The error of a new folder's name speaks of one name, and of the path if that is at fault.
+func TestNameErrors(t *testing.T) {
+	for name, want := range map[string]string{
+		"Summer": "", "bad.": "A folder's name must not be '.' or '..', or end with a space or a dot.", "a/b": "A folder's name must not have a slash.",
+		strings.Repeat("x", 200): "The whole path must have at most 400 characters.",
+	} {
+		if got := nameError(name, "/"+strings.Repeat("y", 220)+"/"+name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestFinds(t *testing.T) {
 	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}}}
 	job.Name = "summer-2026"
@@ -523,6 +535,11 @@ func TestFinds(t *testing.T) {
 	} {
 		if finds(job, "Great Offers", text) != want {
 			t.Errorf("%q: want %t", text, want)
+		}
+	}
+	for find, want := range map[string]string{"summer": "“summer”", "a  b c": "“a” and “b” and “c”"} {
+		if got := (galleryView{Find: find}).Words(); got != want {
+			t.Errorf("%q: got %s, want %s", find, got, want)
 		}
 	}
 	view := galleryView{Find: "a&b", Previews: true}

@@ -4,8 +4,11 @@
 package ui
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,12 +34,13 @@ func isSeen(selector string) string {
 // A refused form shows its first wrong field, says there what is wrong, and stays alive: preview and code follow what is typed then.
 func TestARefusedForm(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
-	parameters := make([]platenv1alpha1.Parameter, 14)
+	parameters := make([]platenv1alpha1.Parameter, 15)
 	parameters[0] = platenv1alpha1.Parameter{Name: "headline", Required: new(true)}
 	for n := range 12 {
 		parameters[1+n].Name = fmt.Sprintf("line%d", n)
 	}
 	parameters[13] = platenv1alpha1.Parameter{Name: "price", Type: platenv1alpha1.ParameterNumber}
+	parameters[14] = platenv1alpha1.Parameter{Name: "size", Type: platenv1alpha1.ParameterNumber}
 	w.template(t, "banner", parameters...)
 	b.signIn(w)
 	b.Phone()
@@ -53,6 +57,10 @@ func TestARefusedForm(t *testing.T) {
 	b.Holds(`["kubectl", "curl", "plugin"].every((name) => document.querySelector("#code-" + name).textContent.includes("New product"))`)
 	b.Holds(`document.querySelector('.field:has([name="p.headline"]) .error').textContent === "" && !document.activeElement.hasAttribute("aria-invalid")`)
 	b.Holds(`document.querySelector('[name="p.price"]').getAttribute("aria-invalid") === "true"`)
+	b.Holds(`document.querySelector("#refused").textContent === "Nothing is rendered yet: correct 1 field."`)
+	b.enter(`[name="p.size"]`, "large")
+	b.Holds(`document.querySelector("#refused").textContent === "Nothing is rendered yet: correct 2 fields."`)
+	b.enter(`[name="p.size"]`, "")
 	b.enter(`[name="p.price"]`, "5")
 	finishPreview(t, w.previewOf(t, "New product"), 2)
 	b.Holds(`document.querySelector("#form .wrong") === null && document.querySelector("#refused").textContent === ""`)
@@ -271,6 +279,76 @@ func TestAPhotoIsTooLarge(t *testing.T) {
 	b.Sees("Waiting to start")
 	if job := w.job(t); !strings.Contains(string(job.Spec.Modifications.Raw), "data:image/png;base64,iVBORw0KGgo") {
 		t.Errorf("the modifications are %.200s", job.Spec.Modifications.Raw)
+	}
+}
+
+// A picture has one source: the address or the file that a person gives last. They can take the file back, and a refused form keeps it.
+func TestAPictureHasOneSource(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)}, platenv1alpha1.Parameter{Name: "photo", Type: platenv1alpha1.ParameterImage})
+	b.signIn(w)
+	b.openWithPreview(t, w)
+	const file, address, remove = `document.querySelector('[name="f.photo"]')`, `document.querySelector('[name="p.photo"]')`, `document.querySelector("[data-remove]")`
+	b.Holds(remove + `.offsetParent === null`)
+	b.enter(`[name="p.photo"]`, "https://example.com/a.png")
+	b.choose(`[name="f.photo"]`, "small.png", 5<<10)
+	b.Holds(address + `.value === "" && ` + remove + `.offsetParent !== null`)
+	b.Holds(`document.querySelector("#code-kubectl").textContent.includes("data:image/png")`)
+	b.Screenshots("template-file")
+	b.Click("#form .primary")
+	b.Sees("Please fill this in.")
+	b.Holds(file + `.files[0]?.name === "small.png" && ` + remove + `.offsetParent !== null`)
+	b.enter(`[name="p.photo"]`, "https://example.com/b.png")
+	b.Holds(file + `.files.length === 0 && ` + remove + `.offsetParent === null`)
+	b.Holds(`document.querySelector("#code-kubectl").textContent.includes("b.png")`)
+	b.choose(`[name="f.photo"]`, "small.png", 5<<10)
+	b.tabTo("[data-remove]")
+	b.Press(enter)
+	b.Holds(file + `.files.length === 0 && ` + remove + `.offsetParent === null && document.activeElement === ` + file)
+	b.Holds(`!document.querySelector("#code-kubectl").textContent.includes("photo")`)
+}
+
+// Without scripts, a form with both sources of a picture is refused beside its field.
+func TestAPictureWithTwoSourcesIsRefused(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "photo", Type: platenv1alpha1.ParameterImage})
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("f.photo", "small.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part.Write(paint(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(form.WriteField("p.photo", "https://example.com/a.png"), form.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := request(t, http.MethodPost, "/ui/templates/banner/renders", nil, signedIn(t, w.token), func(h http.Header) { h.Set("Content-Type", form.FormDataContentType()) })
+	r.Body, r.ContentLength = io.NopCloser(&body), int64(body.Len())
+	status, _, page := send(t, r)
+	if status != http.StatusUnprocessableEntity || !strings.Contains(page, "clear the address, or remove the picture.") || !strings.Contains(page, "correct 1 field") {
+		t.Errorf("answered with %d\n%s", status, page)
+	}
+}
+
+// A field whose parameter has a default may be left empty, as for kubectl platen, also if the parameter is required, and says which value it takes then.
+func TestARequiredFieldWithADefault(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "size", Type: platenv1alpha1.ParameterNumber, Required: new(true), Default: raw("12")})
+	cookies := signedIn(t, w.token)
+	_, _, page := send(t, request(t, http.MethodGet, "/ui/templates/banner", nil, cookies, nil))
+	_, field, _ := strings.Cut(page, `<input id="p.size"`)
+	field, _, _ = strings.Cut(field, ">")
+	if !strings.Contains(field, `placeholder="Default: 12"`) || strings.Contains(field, "required") || strings.Contains(page, `class="must"`) {
+		t.Errorf("the field is %s\n%s", field, page)
+	}
+	status, _, page := send(t, request(t, http.MethodPost, "/ui/templates/banner/renders", url.Values{"p.size": {""}}, cookies, nil))
+	if status != http.StatusSeeOther {
+		t.Fatalf("answered with %d\n%s", status, page)
+	}
+	if got := string(w.job(t).Spec.Modifications.Raw); got != "{}" {
+		t.Errorf("the modifications are %s", got)
 	}
 }
 

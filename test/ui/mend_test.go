@@ -306,7 +306,7 @@ func TestWhoMayCreateAloneMayNotRenderAgain(t *testing.T) {
 
 // elsewhere opens a workspace in another tab.
 func (b browser) elsewhere(w *workspace) {
-	b.Value(`fetch('/ui/workspace', {method: 'POST', body: new URLSearchParams({workspace: '` + w.name + `'})}).then(() => { document.title = 'elsewhere' })`)
+	b.Value(`(document.title = '', fetch('/ui/workspace', {method: 'POST', body: new URLSearchParams({workspace: '` + w.name + `'})}).then(() => { document.title = 'elsewhere' }))`)
 	b.Holds(`document.title === 'elsewhere'`)
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -262,6 +263,7 @@ func TestStorageOffersWhatAVisitorMayDo(t *testing.T) {
 	secrets := func(verbs ...string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
 	}
+	const connectAnother = "Your token may not connect another Dropbox. An administrator of the namespace can give it the role edit."
 	const test, change, again, disconnect, connect = `id="test-dropbox"`, `id="change-dropbox"`, `id="again-dropbox"`, `id="disconnect-dropbox"`, `id="connect"`
 	for name, c := range map[string]struct {
 		rules   []rbacv1.PolicyRule
@@ -270,8 +272,10 @@ func TestStorageOffersWhatAVisitorMayDo(t *testing.T) {
 	}{
 		"viewer":   {[]rbacv1.PolicyRule{platen()}, nil, "Your token may not test it, or change its folder, or connect it again, or disconnect it. "},
 		"tester":   {[]rbacv1.PolicyRule{platen(), secrets("get")}, []string{test}, "Your token may not change its folder, or connect it again, or disconnect it. "},
-		"designer": {[]rbacv1.PolicyRule{platen("create", "patch", "delete")}, []string{disconnect}, "Your token may not test it, or change its folder, or connect it again. "},
-		"editor":   {[]rbacv1.PolicyRule{platen("create", "patch", "delete"), secrets("get", "create", "patch")}, []string{test, change, again, disconnect, connect}, ""},
+		"designer": {[]rbacv1.PolicyRule{platen("create", "patch", "delete")}, nil, "Your token may not test it, or change its folder, or connect it again, or disconnect it. "},
+		"keeper":   {[]rbacv1.PolicyRule{platen("create", "patch", "delete"), secrets("get", "create", "patch")}, []string{test, change, again, connect}, "Your token may not disconnect it. "},
+		"remover":  {[]rbacv1.PolicyRule{platen("delete"), secrets("get", "delete")}, []string{test, disconnect}, "Your token may not change its folder, or connect it again. "},
+		"editor":   {[]rbacv1.PolicyRule{platen("create", "patch", "delete"), secrets("get", "create", "patch", "delete")}, []string{test, change, again, disconnect, connect}, ""},
 	} {
 		token := w.person(t, "storage-"+name, c.rules...)
 		status, _, body := send(t, request(t, http.MethodGet, "/ui/storage", nil, signedIn(t, token), nil))
@@ -285,6 +289,158 @@ func TestStorageOffersWhatAVisitorMayDo(t *testing.T) {
 		}
 		if c.denied == "" && strings.Contains(body, "may not") || !strings.Contains(body, c.denied) {
 			t.Errorf("%s: want %q\n%s", name, c.denied, body)
+		}
+		if says := strings.Contains(body, connectAnother); says == slices.Contains(c.offered, connect) {
+			t.Errorf("%s: says that no other account may be connected: %t\n%s", name, says, body)
+		}
+	}
+}
+
+// Whoever lacks a right to disconnect changes nothing, and learns which right it is.
+func TestDisconnectNeedsItsRights(t *testing.T) {
+	w := newWorkspace(t)
+	dropbox := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "dropbox"}, Spec: platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderDropbox,
+		Dropbox:  &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "keys"}},
+	}}
+	bucket := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "archive"}, Spec: platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderS3, S3: &platenv1alpha1.S3Spec{Bucket: "renders", Region: "eu-central-1", CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "keys"}},
+	}}
+	create(t, dropbox)
+	create(t, bucket)
+	rule := func(group, resource string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}
+	}
+	platen := func(verbs ...string) rbacv1.PolicyRule {
+		return rule(platenv1alpha1.GroupVersion.Group, "storageconnections", append(verbs, "get", "list")...)
+	}
+	for name, c := range map[string]struct {
+		rules                   []rbacv1.PolicyRule
+		connection, right, role string
+	}{
+		"viewer":              {[]rbacv1.PolicyRule{platen()}, "dropbox", "may not delete storageconnections in", "role edit."},
+		"viewer of a bucket":  {[]rbacv1.PolicyRule{platen()}, "archive", "may not delete storageconnections in", "role platen-edit."},
+		"without secrets":     {[]rbacv1.PolicyRule{platen("delete")}, "dropbox", "may not get secrets in", "role edit."},
+		"who keeps secrets":   {[]rbacv1.PolicyRule{platen("delete"), rule("", "secrets", "get")}, "dropbox", "may not delete secrets in", "role edit."},
+		"who sees no secrets": {[]rbacv1.PolicyRule{platen("delete"), rule("", "secrets", "delete")}, "dropbox", "may not get secrets in", "role edit."},
+	} {
+		cookies := signedIn(t, w.person(t, strings.ReplaceAll(name, " ", "-"), c.rules...))
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			status, _, body := send(t, request(t, method, "/ui/storage/"+c.connection+"/disconnect", nil, cookies, nil))
+			for _, want := range []string{"You may not disconnect " + c.connection, c.right, "Nothing was changed.", c.role} {
+				if status != http.StatusForbidden || !strings.Contains(body, want) {
+					t.Errorf("%s: %s is answered with %d, want %q\n%s", name, method, status, want, body)
+				}
+			}
+		}
+	}
+	for _, o := range []client.Object{dropbox, bucket} {
+		if err := world.admin.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			t.Errorf("the connection %s: %v", o.GetName(), err)
+		}
+	}
+	deleter := w.person(t, "deleter", platen("delete"))
+	if status, _, body := send(t, request(t, http.MethodPost, "/ui/storage/archive/disconnect", nil, signedIn(t, deleter), nil)); status != http.StatusOK || !strings.Contains(body, "is gone") {
+		t.Errorf("disconnecting a bucket is answered with %d\n%s", status, body)
+	}
+}
+
+// What the page could not do about the access and the Secret of a connection is said as it is.
+func TestDisconnectSaysWhatItCouldNotDo(t *testing.T) {
+	w := newWorkspace(t)
+	cookies := signedIn(t, w.token)
+	label := map[string]string{platenv1alpha1.CredentialsLabel: "true"}
+	ours := map[string]string{platenv1alpha1.CredentialsLabel: "true", "app.kubernetes.io/managed-by": "platen"}
+	good := map[string]string{"appKey": appKey, "refreshToken": "no-account-has-it"}
+	for name, c := range map[string]struct {
+		secret *corev1.Secret // nil for none
+		says   []string
+		not    []string
+	}{
+		"missing":    {nil, []string{"Platen could not end the access at Dropbox. Secret &#39;missing&#39; does not exist."}, []string{"did not confirm", "stays"}},
+		"unlabelled": {&corev1.Secret{StringData: good}, []string{"Secret &#39;unlabelled&#39; must carry the label", "Somebody else made it, or a tool keeps it."}, []string{"did not confirm"}},
+		"incomplete": {&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: ours}}, []string{"Secret &#39;incomplete&#39; has no key"}, []string{"did not confirm", "stays"}},
+		"ended":      {&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: label}, StringData: good}, []string{"Somebody else made it, or a tool keeps it."}, []string{"could not end", "did not confirm"}},
+	} {
+		if c.secret != nil {
+			c.secret.Namespace, c.secret.Name = w.name, name
+			create(t, c.secret)
+		}
+		create(t, &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}, Spec: platenv1alpha1.StorageConnectionSpec{
+			Provider: platenv1alpha1.ProviderDropbox, Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: name}},
+		}})
+		status, _, body := send(t, request(t, http.MethodPost, "/ui/storage/"+name+"/disconnect", nil, cookies, nil))
+		if status != http.StatusOK {
+			t.Errorf("%s: answered with %d\n%s", name, status, body)
+		}
+		for _, text := range c.says {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s: want %q\n%s", name, text, body)
+			}
+		}
+		for _, text := range c.not {
+			if strings.Contains(body, text) {
+				t.Errorf("%s: says %q\n%s", name, text, body)
+			}
+		}
+	}
+}
+
+// The page of a template has no button for what its visitor may not do, and does not say that there are no renders when they may not see them.
+func TestTemplateOffersWhatAVisitorMayDo(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	rule := func(resource string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{resource}, Verbs: verbs}
+	}
+	const button, preview, mayNot = `<button class="primary">Render</button>`, "/ui/templates/banner/preview", "Your token may not render in this workspace. An administrator of the namespace can give it the role platen-edit."
+	tokens := map[string]string{}
+	const none, unseen = "No renders yet.", "Your token may not list renders in this workspace. An administrator of the namespace can give it the role platen-view."
+	for name, c := range map[string]struct {
+		jobs    []string
+		has, no []string
+	}{
+		"viewer":  {[]string{"get", "list"}, []string{mayNot, none}, []string{button, preview, unseen}},
+		"blind":   {[]string{"create", "patch"}, []string{button, preview, unseen}, []string{mayNot, none, "every 2s"}},
+		"nothing": {[]string{"get"}, []string{mayNot, unseen}, []string{button, preview, none}},
+		"editor":  {[]string{"get", "list", "create", "patch"}, []string{button, preview, none}, []string{mayNot, unseen}},
+	} {
+		tokens[name] = w.person(t, "renders-"+name, rule("rendertemplates", "get", "list"), rule("renderjobs", c.jobs...))
+		status, _, body := send(t, request(t, http.MethodGet, "/ui/templates/banner", nil, signedIn(t, tokens[name]), nil))
+		for _, text := range c.has {
+			if status != http.StatusOK || !strings.Contains(body, text) {
+				t.Errorf("%s: answered with %d, want %q\n%s", name, status, text, body)
+			}
+		}
+		for _, text := range c.no {
+			if strings.Contains(body, text) {
+				t.Errorf("%s: has %q\n%s", name, text, body)
+			}
+		}
+	}
+	b := newBrowser(t)
+	b.open("/ui/templates/banner")
+	b.Fill("#token", tokens["nothing"])
+	b.Click(".primary")
+	b.Sees(mayNot, unseen)
+	b.Screenshots("template-denied")
+}
+
+// A workspace that does not exist, or that the token may not see, may have a mistyped name; the token's own has not.
+func TestAMistypedWorkspace(t *testing.T) {
+	w := newWorkspace(t)
+	cookies := signedIn(t, w.person(t, "nobody"))
+	const hint = "If the name of the workspace is mistyped, choose another one."
+	for _, path := range []string{"/ui/storage", "/ui/renders", "/ui/templates"} {
+		if status, _, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil)); status != http.StatusForbidden || strings.Contains(body, hint) {
+			t.Errorf("%s of the token's own workspace: %d\n%s", path, status, body)
+		}
+	}
+	_, header, _ := send(t, request(t, http.MethodPost, "/ui/workspace", url.Values{"workspace": {"marketting"}}, cookies, nil))
+	cookies = (&http.Response{Header: header}).Cookies()
+	for _, path := range []string{"/ui/storage", "/ui/renders", "/ui/templates"} {
+		if status, _, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil)); status != http.StatusForbidden || !strings.Contains(body, hint) {
+			t.Errorf("%s: %d\n%s", path, status, body)
 		}
 	}
 }

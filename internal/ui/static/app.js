@@ -16,7 +16,10 @@ function mark(fields) {
     else control.removeAttribute('aria-invalid');
   }
   const refused = document.getElementById('refused');
-  if (refused && !document.querySelector('#form .wrong')) refused.replaceChildren();
+  if (!refused?.textContent) return;
+  const wrong = document.querySelectorAll('#form .wrong').length;
+  const text = wrong ? `Nothing is rendered yet: correct ${wrong} ${wrong === 1 ? 'field' : 'fields'}.` : '';
+  if (refused.textContent !== text) refused.textContent = text;
 }
 
 // A corrected field is no longer marked as wrong; the server checks the fields of parameters while a person types. A colour picker fills in its text
@@ -47,6 +50,25 @@ for (const event of ['pageshow', 'htmx:afterSettle']) {
   window.addEventListener(event, () => document.querySelectorAll('[data-color-of]').forEach(pick));
 }
 
+// A picture comes from an address or from a file: whichever a person gives last clears the other. Only a chosen file can be removed.
+const removable = (file) => { document.querySelector(`[data-remove="${CSS.escape(file.id)}"]`).hidden = file.files.length === 0; };
+document.addEventListener('input', ({target}) => {
+  const file = target.dataset.address ? target : document.querySelector(`[data-address="${CSS.escape(target.id)}"]`);
+  if (!file) return;
+  if (target !== file && target.value.trim()) file.value = '';
+  if (target === file && file.files.length > 0) document.getElementById(file.dataset.address).value = '';
+  removable(file);
+});
+document.addEventListener('click', ({target}) => {
+  const button = target.closest('[data-remove]');
+  if (!button) return;
+  const file = document.getElementById(button.dataset.remove);
+  file.value = '';
+  file.focus();
+  file.dispatchEvent(new Event('input', {bubbles: true}));
+});
+window.addEventListener('pageshow', () => document.querySelectorAll('[data-address]').forEach(removable));
+
 // Only secure pages may use the clipboard.
 if (navigator.clipboard) {
   document.documentElement.classList.add('clipboard');
@@ -60,13 +82,22 @@ if (navigator.clipboard) {
   });
 }
 
-// A field keeps the height that somebody gave it when its form comes back. htmx would copy it as an attribute, which the page's policy forbids.
-let heights = new Map();
-document.body.addEventListener('htmx:beforeSwap', (event) => {
-  heights = new Map(Array.from(event.detail.target.querySelectorAll('textarea'), (field) => [field.id, field.style.height]));
+// A field keeps its file, and the height that somebody gave it, when its form comes back. htmx would copy the height as an attribute, which the page's
+// policy forbids.
+let heights = new Map(), files = new Map();
+document.body.addEventListener('htmx:beforeSwap', ({detail: {target}}) => {
+  heights = new Map(Array.from(target.querySelectorAll('textarea'), (field) => [field.id, field.style.height]));
+  files = new Map(Array.from(target.querySelectorAll('[type=file]'), (field) => [field.id, field.files]));
 });
 document.body.addEventListener('htmx:afterSwap', () => {
   for (const [id, height] of heights) document.getElementById(id)?.style.setProperty('height', height);
+  for (const [id, chosen] of files) {
+    const field = document.getElementById(id);
+    if (!field || field.files === chosen) continue;
+    field.files = chosen;
+    removable(field);
+  }
+  files = new Map();
 });
 
 // The address of a page names its workspace: it leads there when somebody sends it, or loads it again after another tab has opened another workspace.
