@@ -436,7 +436,7 @@ func TestAMistypedWorkspace(t *testing.T) {
 			t.Errorf("%s of the token's own workspace: %d\n%s", path, status, body)
 		}
 	}
-	_, header, _ := send(t, request(t, http.MethodPost, "/ui/workspace", url.Values{"workspace": {"marketting"}}, cookies, nil))
+	_, header, _ := send(t, request(t, http.MethodPost, "/ui/workspace", url.Values{"workspace": {"markteing"}}, cookies, nil))
 	cookies = (&http.Response{Header: header}).Cookies()
 	for _, path := range []string{"/ui/storage", "/ui/renders", "/ui/templates"} {
 		if status, _, body := send(t, request(t, http.MethodGet, path, nil, cookies, nil)); status != http.StatusForbidden || !strings.Contains(body, hint) {
