@@ -275,7 +275,7 @@ type OutputSpec struct {
 	// +nullable
 	Video VideoOptions `json:"video,omitempty,omitzero"`
 
-	// pages to render, numbered from 1. Defaults to every page of the template.
+	// pages to render, numbered from 1, in the order of the template. Defaults to every page of the template.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=200

@@ -120,7 +120,7 @@ type ResponseOptions struct {
 	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
 	Quality      Whole        `json:"quality,omitempty" minimum:"1" description:"1 to 100. Default 90."`
 	Transparent  Truth        `json:"transparent,omitempty" description:"Leaves a png, webp or avif transparent where the page paints no background. Default false: white. Not in the public API."`
-	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1. Default: all."`
+	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1, each once and in the template's order. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
 	PDFOptions   PDFOptions   `json:"pdfOptions"`
 	VideoOptions VideoOptions `json:"videoOptions"`
