@@ -35,6 +35,10 @@ func TestStyles(t *testing.T) {
 		img  = `<body style="margin:0;background:#fff"><img id="a" style="display:block" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='100' height='100'%3E%3Crect width='50' height='100'/%3E%3C/svg%3E">`
 		low  = `<body style="margin:0;background:#fff"><p id="a" style="margin:0;height:100px;width:100px;background:#eee"><b style="display:inline-block;width:20px;height:20px;background:#00f;vertical-align:top"></b></p>`
 	)
+	const (
+		half   = `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='20' height='10'%3E%3Crect width='10' height='10' fill='red'/%3E%3C/svg%3E`
+		halves = `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='20' height='10'%3E%3Crect width='10' height='10' fill='red'/%3E%3Crect x='10' width='10' height='10' fill='lime'/%3E%3C/svg%3E`
+	)
 	type at map[image.Point]color.RGBA
 	b := start(t)
 	for name, c := range map[string]struct {
@@ -48,30 +52,38 @@ func TestStyles(t *testing.T) {
 		},
 		"with a transition":               {`<style>#a { transition: all 1s }</style>` + box, map[string]any{"a.backgroundColor": "#f00"}, at{{25, 25}: red255}},
 		"behind a page that is important": {`<style>body { background: #00f !important }</style>`, map[string]any{"canvasBackgroundColor": "#f00"}, at{{25, 25}: red255}},
-		"moved":                           {box, map[string]any{"a.x": 100.0, "a.Y": "20"}, at{{25, 25}: white255, {105, 25}: blue255, {105, 15}: white255, {149, 69}: blue255}},
-		"moved with unit":                 {box, map[string]any{"a.x": "2em"}, at{{30, 10}: white255, {34, 10}: blue255, {83, 10}: white255}},
-		"resized":                         {box, map[string]any{"a.width": 80.0, "a.height": "10px"}, at{{79, 5}: blue255, {81, 5}: white255, {5, 12}: white255}},
-		"moved and resized":               {box, map[string]any{"a.x": 10.0, "a.width": 20.0}, at{{9, 5}: white255, {29, 5}: blue255, {31, 5}: white255}},
-		"turned":                          {box, map[string]any{"a.rotation": 45.0}, at{{25, 25}: blue255, {1, 1}: white255, {58, 25}: blue255}},
-		"any case":                        {box, map[string]any{"a.BACKGROUNDCOLOR": "#f00"}, at{{25, 25}: red255}},
-		"of all that show a value":        {two, map[string]any{"a.backgroundColor": "#f00"}, at{{45, 25}: red255, {45, 75}: red255}},
-		"of each item":                    {list, map[string]any{"list": []any{"x", "y"}, "item.backgroundColor": "#f00"}, at{{45, 25}: red255, {45, 60}: red255}},
-		"filled":                          {box, map[string]any{"a.fill": "#f00"}, at{{25, 25}: red255}},
-		"filled with a gradient":          {box, map[string]any{"a.fill": "linear-gradient(90deg, #f00 50%, #0f0 50%)"}, at{{10, 25}: red255, {40, 25}: green255}},
-		"filled text":                     {text, map[string]any{"a.fill": "#f00"}, at{{30, 50}: red255}},
-		"gradient text":                   {text, map[string]any{"a.color": "linear-gradient(90deg, #f00 30px, #0f0 30px)"}, at{{15, 50}: red255, {50, 50}: green255}},
-		"filled SVG":                      {svg, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
-		"recoloured SVG":                  {svg, map[string]any{"a.svgColor": "#0f0"}, at{{25, 50}: green255, {75, 50}: white255}},
-		"recoloured picture":              {img, map[string]any{"a.svgColor": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
-		"with a border":                   {box, map[string]any{"a.borderWidth": 10.0, "a.borderColor": "#f00"}, at{{5, 25}: red255, {25, 25}: blue255, {65, 25}: red255}},
-		"stroked":                         {box, map[string]any{"a.stroke": "#f00", "a.strokeWidth": 10.0}, at{{5, 25}: red255, {25, 25}: blue255}},
-		"stroked text":                    {text, map[string]any{"a.textStrokeWidth": 20.0, "a.textStrokeColor": "#f00"}, at{{2, 50}: red255, {30, 50}: blue255}},
-		"rounded":                         {box, map[string]any{"a.backgroundRadius": 25.0}, at{{2, 2}: white255, {25, 25}: blue255}},
-		"with a shadow":                   {box, map[string]any{"a.dropShadowX": 60.0, "a.dropShadowColor": "#f00"}, at{{25, 25}: blue255, {80, 25}: red255, {80, 55}: white255}},
-		"with a box shadow":               {box, map[string]any{"a.boxShadowY": "30px", "a.boxShadowColor": "#0f0", "a.boxShadowSpread": 5.0}, at{{25, 25}: blue255, {52, 60}: green255, {25, 83}: green255}},
-		"padded":                          {box, map[string]any{"a.paddingX": 20.0}, at{{85, 25}: blue255, {95, 25}: white255}},
-		"at the bottom":                   {low, map[string]any{"a.verticalAlign": "bottom"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 90}: blue255}},
-		"in the middle":                   {low, map[string]any{"a.verticalAlign": "middle"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 50}: blue255}},
+		"a gradient over the page": {
+			`<p style="margin:0">x`, map[string]any{"canvasBackgroundColor": "linear-gradient(#f00 50%, #0f0 50%)"}, at{{150, 5}: red255, {150, 45}: red255, {150, 55}: green255, {150, 95}: green255},
+		},
+		"a picture over the page":              {`<p>x`, map[string]any{"canvasBackgroundImage": halves}, at{{10, 95}: red255, {190, 5}: green255}},
+		"a picture over a colour":              {`<p>x`, map[string]any{"canvasBackgroundImage": halves, "canvasBackgroundColor": "#00f"}, at{{10, 95}: red255, {190, 5}: green255}},
+		"a picture over a page's background":   {`<style>html { background: #00f }</style><p>x`, map[string]any{"canvasBackgroundImage": halves}, at{{10, 95}: red255, {190, 5}: green255}},
+		"a picture with a gap":                 {`<body style="background:#00f"><p>x`, map[string]any{"canvasBackgroundImage": half}, at{{10, 95}: red255, {190, 5}: blue255}},
+		"a picture with a gap over a gradient": {`<p>x`, map[string]any{"canvasBackgroundImage": half, "canvasBackgroundColor": "linear-gradient(#0f0 50%, #00f 50%)"}, at{{10, 95}: red255, {190, 5}: green255, {190, 95}: blue255}},
+		"moved":                                {box, map[string]any{"a.x": 100.0, "a.Y": "20"}, at{{25, 25}: white255, {105, 25}: blue255, {105, 15}: white255, {149, 69}: blue255}},
+		"moved with unit":                      {box, map[string]any{"a.x": "2em"}, at{{30, 10}: white255, {34, 10}: blue255, {83, 10}: white255}},
+		"resized":                              {box, map[string]any{"a.width": 80.0, "a.height": "10px"}, at{{79, 5}: blue255, {81, 5}: white255, {5, 12}: white255}},
+		"moved and resized":                    {box, map[string]any{"a.x": 10.0, "a.width": 20.0}, at{{9, 5}: white255, {29, 5}: blue255, {31, 5}: white255}},
+		"turned":                               {box, map[string]any{"a.rotation": 45.0}, at{{25, 25}: blue255, {1, 1}: white255, {58, 25}: blue255}},
+		"any case":                             {box, map[string]any{"a.BACKGROUNDCOLOR": "#f00"}, at{{25, 25}: red255}},
+		"of all that show a value":             {two, map[string]any{"a.backgroundColor": "#f00"}, at{{45, 25}: red255, {45, 75}: red255}},
+		"of each item":                         {list, map[string]any{"list": []any{"x", "y"}, "item.backgroundColor": "#f00"}, at{{45, 25}: red255, {45, 60}: red255}},
+		"filled":                               {box, map[string]any{"a.fill": "#f00"}, at{{25, 25}: red255}},
+		"filled with a gradient":               {box, map[string]any{"a.fill": "linear-gradient(90deg, #f00 50%, #0f0 50%)"}, at{{10, 25}: red255, {40, 25}: green255}},
+		"filled text":                          {text, map[string]any{"a.fill": "#f00"}, at{{30, 50}: red255}},
+		"gradient text":                        {text, map[string]any{"a.color": "linear-gradient(90deg, #f00 30px, #0f0 30px)"}, at{{15, 50}: red255, {50, 50}: green255}},
+		"filled SVG":                           {svg, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
+		"recoloured SVG":                       {svg, map[string]any{"a.svgColor": "#0f0"}, at{{25, 50}: green255, {75, 50}: white255}},
+		"recoloured picture":                   {img, map[string]any{"a.svgColor": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
+		"with a border":                        {box, map[string]any{"a.borderWidth": 10.0, "a.borderColor": "#f00"}, at{{5, 25}: red255, {25, 25}: blue255, {65, 25}: red255}},
+		"stroked":                              {box, map[string]any{"a.stroke": "#f00", "a.strokeWidth": 10.0}, at{{5, 25}: red255, {25, 25}: blue255}},
+		"stroked text":                         {text, map[string]any{"a.textStrokeWidth": 20.0, "a.textStrokeColor": "#f00"}, at{{2, 50}: red255, {30, 50}: blue255}},
+		"rounded":                              {box, map[string]any{"a.backgroundRadius": 25.0}, at{{2, 2}: white255, {25, 25}: blue255}},
+		"with a shadow":                        {box, map[string]any{"a.dropShadowX": 60.0, "a.dropShadowColor": "#f00"}, at{{25, 25}: blue255, {80, 25}: red255, {80, 55}: white255}},
+		"with a box shadow":                    {box, map[string]any{"a.boxShadowY": "30px", "a.boxShadowColor": "#0f0", "a.boxShadowSpread": 5.0}, at{{25, 25}: blue255, {52, 60}: green255, {25, 83}: green255}},
+		"padded":                               {box, map[string]any{"a.paddingX": 20.0}, at{{85, 25}: blue255, {95, 25}: white255}},
+		"at the bottom":                        {low, map[string]any{"a.verticalAlign": "bottom"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 90}: blue255}},
+		"in the middle":                        {low, map[string]any{"a.verticalAlign": "middle"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 50}: blue255}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			picture := task("png", c.page)

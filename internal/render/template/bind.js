@@ -453,6 +453,7 @@
       told.add(title);
     };
     const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance }));
+    const behind = {}; // the page
     share('isStyle', (name) => styles().known(name));
     share('meantStyle', (name) => styles().meant(name));
     for (const [key, value] of Object.entries(modifications)) {
@@ -463,12 +464,10 @@
           warn(`Modification ${key}: ${show(value)} is no CSS colour or gradient`, "the template's own background is kept");
           continue;
         }
-        styles().override(document.documentElement, 'background', String(value));
-        styles().override(document.body, 'background', 'transparent');
+        behind.colour = String(value);
       } else if (key === 'canvasBackgroundImage') {
-        const url = allowedURL(value, ['http:', 'https:', 'data:']);
-        if (!url) warn(`Modification ${key}: ${show(value)} is no image URL`, "it must begin with http://, https:// or data:image/; the template's own background is kept");
-        else Object.assign(document.body.style, { backgroundImage: `url("${escape(url)}")`, backgroundSize: 'cover', backgroundPosition: 'center' });
+        behind.image = allowedURL(value, ['http:', 'https:', 'data:']);
+        if (!behind.image) warn(`Modification ${key}: ${show(value)} is no image URL`, "it must begin with http://, https:// or data:image/; the template's own background is kept");
       } else if (dot > 0) {
         const elements = find(key.slice(0, dot));
         const property = key.slice(dot + 1);
@@ -479,7 +478,23 @@
         }
       }
     }
+    if (behind.colour || behind.image) paintBehind(styles().override, behind);
     made?.finish();
+  };
+  // paintBehind gives the page a background: a colour or a gradient, and before it a picture. The root element has it, because it covers the whole page, and
+  // fixed, because the page is what it is measured by: the root element is as high as its content.
+  const paintBehind = (override, { colour, image }) => {
+    const [root, body] = [document.documentElement, document.body];
+    const { backgroundColor } = getComputedStyle(body);
+    override(body, 'background', 'transparent');
+    if (colour) override(root, 'background', colour);
+    const own = getComputedStyle(root);
+    const layers = own.backgroundImage === 'none' ? [] : [[own.backgroundImage, own.backgroundSize, own.backgroundPosition]];
+    if (image) layers.unshift([`url("${escape(image)}")`, 'cover', 'center']);
+    if (layers.length === 0) return;
+    if (!colour && layers.length === 1 && own.backgroundColor === 'rgba(0, 0, 0, 0)') override(root, 'background-color', backgroundColor);
+    ['background-image', 'background-size', 'background-position'].forEach((property, i) => override(root, property, layers.map((layer) => layer[i]).join()));
+    override(root, 'background-attachment', 'fixed');
   };
 
   // names are those that a key could have meant, at most 200.
