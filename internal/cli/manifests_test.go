@@ -80,6 +80,8 @@ func TestManifests(t *testing.T) {
 		"an odd namespace":        {replace: []string{"name: card", "name: card\n  namespace: a_b"}, error: `metadata.namespace: "a_b" must be lower-case letters, digits and hyphens`},
 		"a number for a label":    {replace: []string{"name: card", "name: card\n  labels: {tier: 1}"}, error: "RenderTemplate 'card': metadata.labels.tier: must be text, not a whole number"},
 		"no name":                 {replace: []string{"  name: card\n", "  namespace: a\n"}, error: "RenderTemplate: metadata.name: name or generateName is required"},
+		"generated names":         {file: cardManifest + strings.Repeat(strings.ReplaceAll(jobManifest("scale: 2"), "name: summer", "generateName: promo-"), 2)},
+		"an odd generated name":   {file: cardManifest + strings.ReplaceAll(jobManifest("scale: 2"), "name: summer", "generateName: Promo-"), error: `RenderJob: metadata.generateName: "Promo-" must be`},
 		"a job":                   {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: a}\nspec: {templateRef: {name: ../x}}\n", error: `RenderJob 'a': spec.templateRef.name: "../x" must be the name of a RenderTemplate`},
 		"a pool":                  {file: "apiVersion: platen.dev/v1alpha1\nkind: RenderPool\nmetadata: {name: a}\n", error: "RenderPool 'a': metadata.name must be default: a namespace has one RenderPool"},
 		"a number in a ConfigMap": {file: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: 5}\n", error: "ConfigMap 'a': data.a: must be text, not a whole number"},

@@ -24,6 +24,7 @@ import (
 	metavalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/yaml"
 
 	"github.com/platen-dev/platen/config/crd"
@@ -157,6 +158,9 @@ func (s *Schema) Admit(ctx context.Context, object map[string]any) (unknown []st
 	case meta != nil:
 		if meta.Namespace == "" {
 			meta.Namespace = "default" // kubectl sets one, whose name the kubeconfig says
+		}
+		if meta.Name == "" && meta.GenerateName != "" {
+			meta.Name = names.SimpleNameGenerator.GenerateName(meta.GenerateName)
 		}
 		refused = metavalidation.ValidateObjectMeta(meta, true, metavalidation.NameIsDNSSubdomain, path)
 	case err == nil:
