@@ -68,6 +68,9 @@ func meanings(path string, lists []string) [][]string {
 		if parts[0] == "item" {
 			rest = parts[1:]
 		}
+		if field, own := strings.CutPrefix(path, lists[n-1]+"."); own { // it shows nothing, as lint and a render say
+			rest = strings.Split(field, ".")
+		}
 		for _, list := range meanings(lists[n-1], lists[:n-1]) {
 			all = append(all, slices.Concat(list, []string{""}, rest))
 		}

@@ -26,6 +26,7 @@ func TestUnusedFields(t *testing.T) {
 		"a field of a field":            {page: `<p data-param="order.buyer.name">`, value: `{"buyer": {"nam": "x", "name": "y"}}`, want: []string{"order.buyer.nam of name"}},
 		"a page that knows no order":    {page: `<p data-param="total">`, value: `{"totl": 5}`},
 		"the items of a list":           {page: `<li data-each="order"><b data-param="item.name"></b><i data-param="price"></i></li>`, value: `[{"nam": 1, "price": 2}, {"nam": 3, "name": 4}]`, want: []string{"order.nam of name, price"}},
+		"a list's name before a field":  {page: `<li data-each="order"><b data-param="order.name"></b></li>`, value: `[{"name": 1, "nam": 2}]`, want: []string{"order.nam of name"}},
 		"texts in a list":               {page: `<li data-each="order"><b data-param="item"></b></li>`, value: `["a", {"b": 1}]`},
 		"the element itself":            {page: `<li data-each="order" data-param="item.name">`, value: `[{"name": 1}]`},
 		"a list in a list":              {page: `<ul data-each="order"><li data-each="item.parts"><b data-param="size"></b><i data-param="name"></i></li></ul>`, value: `[{"name": "x", "parts": [{"size": 1, "siz": 2}]}]`, want: []string{"order.parts.siz of name, size"}},

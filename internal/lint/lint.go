@@ -195,6 +195,9 @@ func (l *linter) checkPage(name, source string) {
 				l.add(DuplicateID, Warning, where, "the id '%s' is inside of data-each, which repeats it; use a class", id)
 			}
 		}
+		if path := bindings.Attribute(n, "data-param"); path != "" && !filled && slices.Contains(textless, n.DataAtom) {
+			l.add(UnknownBinding, Warning, where, "data-param=%q shows nothing: the element has no text; bind an img to a picture, and any other value to an element with text", cut(path))
+		}
 		l.checkAttributes(n, where, code)
 		l.checkFiles(n, where)
 	}
@@ -218,6 +221,11 @@ func hasScript(root *html.Node) bool {
 		}
 	}
 	return false
+}
+
+// textless are the elements that never show the text in them. A script may read it. A render warns of the same: bind.js.
+var textless = []atom.Atom{
+	atom.Audio, atom.Br, atom.Canvas, atom.Col, atom.Embed, atom.Hr, atom.Iframe, atom.Object, atom.Source, atom.Track, atom.Video, atom.Wbr,
 }
 
 // isVerbatim reports whether the text of an element is no text of the page, or shows code as it is.
@@ -318,6 +326,10 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 		}
 		name, _, field := strings.Cut(b.Path, ".")
 		l.used[name] = true
+		if list, alone := fieldOfList(b); list != "" {
+			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)),
+				"it finds no value: within data-each=%q, a field of an item has its name alone; write %s=%q", cut(list), b.Attribute, cut(alone))
+		}
 		if kind, ok := types[name]; ok && field && len(b.Lists) == 0 && kind != platenv1alpha1.ParameterList && !unknown[name] {
 			unknown[name] = true
 			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)),
@@ -340,6 +352,16 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 			l.used[d] = l.used[d] || strings.HasPrefix(d, e.ID+".")
 		}
 	}
+}
+
+// fieldOfList returns the list around a binding whose name is in front of a field of its items, and the field's name; empty if there is none.
+func fieldOfList(b bindings.Binding) (list, field string) {
+	for _, list := range b.Lists {
+		if field, ok := strings.CutPrefix(b.Path, list+"."); ok && (field[0] < '0' || field[0] > '9') { // a digit is an index
+			return list, field
+		}
+	}
+	return "", ""
 }
 
 // notInNames tells the runes that separate names in what should be one name, such as num > 5.

@@ -279,6 +279,10 @@ func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
 	}{
 		{"texts for objects", fields, `{"rows": ["a", "b"]}`, []string{"rows[0]: this page shows fields of each item, name and price, and this item is a text"}},
 		{"a text among objects", fields, `{"rows": [{"name": "a", "price": 1}, 7]}`, []string{"rows[1]: this page shows fields of each item, name and price, and this item is a number"}},
+		{"lists for objects", fields, `{"rows": [["a", 1]]}`, []string{"rows[0]: this page shows fields of each item, name and price, and this item is a list"}},
+		{"lists by index", `<li data-each="rows"><b data-param="0">NAME</b></li>`, `{"rows": [["a", 1]]}`, nil},
+		{"the list's name", `<li data-each="rows"><b data-param="rows.name">NAME</b></li>`, `{"rows": [{"name": "a"}]}`, []string{`data-param="rows.name" shows no value: within data-each="rows", a field of an item has its name alone`}},
+		{"a value of a video", `<video data-param="rows"></video>`, `{"rows": "x"}`, []string{`data-param="rows" shows nothing: the element video has no text`}},
 		{"null for an object", fields, `{"rows": [null]}`, []string{"rows[0]: this page shows fields of each item, name and price, and this item is null"}},
 		{"null for a text", whole, `{"rows": ["a", null]}`, []string{"rows[1]: this page shows each item, and this item is null"}},
 		{"an object for a text", whole, `{"rows": [{"x": 1}]}`, []string{`data-param="item" shows {"x":1}, which is an object`}},

@@ -322,18 +322,20 @@
       }
     }
     if (!whole && fields.size === 0) return;
-    const index = items.findIndex((item) => item === null || !whole && typeof item !== 'object');
+    const indexed = [...fields].some((field) => /^\d/.test(field)); // the items are lists
+    const index = items.findIndex((item) => item === null || !whole && (typeof item !== 'object' || Array.isArray(item) && !indexed));
     if (index < 0 || doubts.has(`${list}[]`)) return;
     doubts.add(`${list}[]`);
     const item = items[index];
-    const kind = item === null ? 'null' : { string: 'a text', number: 'a number' }[typeof item] ?? String(item);
+    const kind = item === null ? 'null' : Array.isArray(item) ? 'a list' : { string: 'a text', number: 'a number' }[typeof item] ?? String(item);
     const names = [...fields].slice(0, 5).join(', ').replace(/, ([^,]*)$/, ' and $1');
     if (whole) warn(`${list}[${index}]: this page shows each item, and this item is ${kind}`, "the template's own text stays; leave such items out");
     else warn(`${list}[${index}]: this page shows fields of each item, ${names}, and this item is ${kind}`, `the template's own text stays; an item looks like {${JSON.stringify([...fields][0])}: ...}`);
   };
 
   // checkPath warns of a path that leads into what has no fields, so that the page keeps what it has in its place. Of items, checkItems tells.
-  const checkPath = (attribute, path, scopes) => {
+  // within is as of bind.
+  const checkPath = (attribute, path, scopes, within) => {
     const parts = path.split('.');
     for (let n = 1; n < parts.length; n++) {
       const whole = parts.slice(0, n).join('.');
@@ -341,6 +343,11 @@
       if (value === undefined || value === null || typeof value === 'object' && !Array.isArray(value) || Array.isArray(value) && /^\d+$/.test(parts[n])) continue;
       if (whole === 'item' || doubts.has(`${path}.`)) return;
       doubts.add(`${path}.`);
+      if (within?.list === whole) {
+        warn(`${attribute}="${path}" shows no value: within data-each="${whole}", a field of an item has its name alone`,
+          `the template's own text stays; write ${attribute}=${JSON.stringify(parts.slice(n).join('.'))}`);
+        return;
+      }
       const kind = Array.isArray(value) ? 'a list' : { string: 'a text', number: 'a number' }[typeof value] ?? 'true or false';
       warn(`${attribute}="${path}" shows no value: ${whole} is ${show(value)}, which is ${kind}`, `the template's own text stays; ${whole} looks like {${JSON.stringify(parts[n])}: ...}`);
       return;
@@ -360,6 +367,9 @@
       `the template's own ${isImage(element) ? 'picture' : 'text'} stays; give the item the field, or the element data-if=${JSON.stringify(path)}`);
   };
 
+  // textless matches the elements that never show the text in them. A script may read it. Package lint has the same.
+  const textless = /^(audio|br|canvas|col|embed|hr|iframe|object|source|track|video|wbr)$/;
+
   let clones = 0;
   // within tells of the item that is bound: the list and its name, where in it the item is, and which fields its items are known to have.
   const bind = (root, scopes, within) => {
@@ -368,7 +378,7 @@
       const items = lookup(element.dataset.each, scopes);
       const name = element.dataset.each;
       element.removeAttribute('data-each');
-      if (items === undefined) checkPath('data-each', name, scopes);
+      if (items === undefined) checkPath('data-each', name, scopes, within);
       if (items !== undefined && items !== null && items !== '' && !Array.isArray(items)) {
         warn(`data-each="${name}" shows nothing: ${show(items)} is no list`, 'a list is written in JSON, such as ["one", "two"]');
       }
@@ -398,11 +408,14 @@
     for (const element of root.querySelectorAll('[data-param]')) {
       const key = element.dataset.param;
       const value = lookup(key, scopes);
-      if (value === undefined && element.dataset.bound !== '') checkPath('data-param', key, scopes);
+      if (value === undefined && element.dataset.bound !== '') checkPath('data-param', key, scopes, within);
       if ((value === undefined || value === null) && element.dataset.bound !== '' && within) checkField(key, element, within);
       if (value === undefined || value === null || element.dataset.bound === '') continue;
       element.dataset.bound = '';
       const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+      if (textless.test(element.localName) && document.scripts.length === 0) {
+        warn(`data-param="${key}" shows nothing: the element ${element.localName} has no text`, 'bind an img to a picture, and any other value to an element with text');
+      }
       if (isImage(element)) setImage(element, key, value);
       else if (!setField(element, key, value, text, scopes)) setText(element, text);
       if (typeof value === 'object' && !isImage(element) && !doubts.has(`${key}{}`)) {
@@ -413,7 +426,7 @@
     }
     for (const element of root.querySelectorAll('[data-param-href]')) {
       const value = lookup(element.dataset.paramHref, scopes);
-      if (value === undefined) checkPath('data-param-href', element.dataset.paramHref, scopes);
+      if (value === undefined) checkPath('data-param-href', element.dataset.paramHref, scopes, within);
       if (value !== undefined && value !== null) setLink(element, element.dataset.paramHref, value);
     }
   };
