@@ -122,8 +122,8 @@ const (
 // PDFOptions say how a document is made.
 // +kubebuilder:validation:XValidation:rule="!has(self.rangeFrom) || !has(self.rangeTo) || self.rangeFrom <= self.rangeTo",message="rangeFrom must be at most rangeTo"
 type PDFOptions struct {
-	// margin around each page: a number of px, or a length in px, pt, mm, cm or in, such as 1.5cm; less than 10000. The paper grows by it. Defaults
-	// to none.
+	// margin around each page: a number of px, or a length in px, pt, mm, cm or in, such as 1.5cm; less than 10000. The paper grows by it. px are
+	// those of dpi; the other units are lengths on paper. Defaults to none.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields

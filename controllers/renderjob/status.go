@@ -417,9 +417,9 @@ func uploadedTo(c platenv1alpha1.JobConnectionStatus) (text string, keeps bool) 
 // waiting job's status is due to be written. If it is not, next is when to look again; 0 waits for the pool or the uploader to report a
 // change.
 func writeDue(s *scope, after *platenv1alpha1.RenderJob, outcome error) (next time.Duration, due bool) {
-	published := "" // reason of the Ready condition of this generation
+	published, shown := "", pool.Wait{} // what the Ready condition of this generation says
 	if ready := meta.FindStatusCondition(s.job.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil && s.job.Observed() {
-		published = ready.Reason
+		published, shown = ready.Reason, pool.Wait{Reason: ready.Reason, Message: ready.Message}
 	}
 	since := func(moment time.Time, delay time.Duration) (time.Duration, bool) {
 		if moment.IsZero() {
@@ -430,8 +430,12 @@ func writeDue(s *scope, after *platenv1alpha1.RenderJob, outcome error) (next ti
 	}
 	switch reason := reconcile.AsWaiting(outcome).Reason; {
 	case s.state.Phase == pool.Queued:
-		// The pool tells of waits that are old enough, and of those whose reason has changed, and not of too many at once.
-		return 0, published != reason && s.now.Sub(s.state.AcceptedTime) >= queuedDelay
+		// The pool tells of waits that are old enough, and of those that have changed, and not of too many at once.
+		wait := pool.Wait{Reason: reason}
+		if ready := meta.FindStatusCondition(after.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil {
+			wait.Message = ready.Message
+		}
+		return 0, wait.Differs(shown) && s.now.Sub(s.state.AcceptedTime) >= queuedDelay
 	case reason == platenv1alpha1.RenderingReason:
 		if published == reason && ptr.Deref(s.job.Status.Attempts, 0) == ptr.Deref(after.Status.Attempts, 0) {
 			return 0, !apiequality.Semantic.DeepEqual(s.job.Status.Progress, after.Status.Progress) // the pool changes it at most once a second

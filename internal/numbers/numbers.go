@@ -19,7 +19,7 @@ import (
 // Numbers of an output; zero for those that it does not have.
 type Numbers struct {
 	Scale float64
-	// Margin in CSS pixels.
+	// Margin in CSS pixels, of which as many make an inch of paper as the output's dpi says.
 	Margin float64
 	// Duration, TrimStart, TrimEnd and Fade in seconds.
 	Duration, TrimStart, TrimEnd, Fade float64
@@ -65,6 +65,9 @@ func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, 
 			refuse("spec.output.pdf.margin: '%s' must be a length in px, pt, mm, cm or in, such as 20px, and less than %d%s", shown(margin), maxMargin, aboutComma(margin))
 		}
 		n.Margin = number * cssPixels[cmp.Or(unit, "px")]
+		if unit != "" && unit != "px" { // a length on paper, whatever dpi is
+			n.Margin *= float64(cmp.Or(output.PDF.DPI, cssDPI)) / cssDPI
+		}
 	}
 	if video.TrimEnd != "" && n.TrimEnd <= n.TrimStart && len(wrong) == 0 {
 		refuse("spec.output.video.trimEnd: '%s' must be more than trimStart", video.TrimEnd)
@@ -76,6 +79,8 @@ func Read(output platenv1alpha1.OutputSpec, maxVideo time.Duration) (n Numbers, 
 }
 
 const (
+	// cssDPI are the CSS pixels of an inch.
+	cssDPI = 96
 	// maxMargin bounds the number of a margin.
 	maxMargin = 10000
 	// maxShown bounds what a message shows of a value, in bytes.

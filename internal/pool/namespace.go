@@ -54,8 +54,8 @@ type namespace struct {
 	signaled time.Time
 	// vacant is true once NamespaceChanged was called because no job and no pod is left: the settings may have to go.
 	vacant bool
-	// reason of the wait of the namespace's jobs, as the notices know it.
-	reason string
+	// wait is the problem for which the namespace's jobs wait that have no reason of their own, as the notices know it; zero for none.
+	wait Wait
 	claim
 }
 
@@ -126,8 +126,8 @@ func (p *Pool) namespace(name string) *namespace {
 	if ns == nil {
 		ns = &namespace{
 			name: name, settings: p.options.Defaults, held: map[*job]bool{}, pods: map[types.UID]*pod{}, departed: map[types.UID]bool{}, launching: map[string]time.Time{},
-			launcher: launcher{batch: firstLaunches}, reason: ReasonQueued,
-			ready: heapOf[*job]{less: before, index: func(j *job) *int { return &j.readyAt }},
+			launcher: launcher{batch: firstLaunches},
+			ready:    heapOf[*job]{less: before, index: func(j *job) *int { return &j.readyAt }},
 		}
 		ns.service = p.cluster.service - quantum
 		p.namespaces[name] = ns

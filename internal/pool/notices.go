@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// noticeRate is the most jobs that wait of which JobChanged tells in a second.
-const noticeRate = 20
+const (
+	// noticeRate is the most jobs that wait of which JobChanged tells in a second.
+	noticeRate = 20
+	// wordsDelay is how long other words for the same reason wait: two quotas may refuse pods in turn.
+	wordsDelay = 30 * time.Second
+)
 
 // notices has the jobs that wait and whose status may have to say so.
 type notices struct {
@@ -31,7 +35,7 @@ func newNotices(now time.Time) notices {
 	}
 }
 
-// notify plans to tell of a job's wait, if its reason then is another one than the job's status shows.
+// notify plans to tell of a job's wait, if it then is another one than the job's status shows.
 func (p *Pool) notify(j *job, due time.Time) {
 	if j.noticeAt >= 0 {
 		if !due.Before(j.noticeDue) {
@@ -45,13 +49,16 @@ func (p *Pool) notify(j *job, due time.Time) {
 
 // notifyAll plans notices for the jobs of a namespace after a change of what they wait for.
 func (p *Pool) notifyAll(ns *namespace, now time.Time) {
-	reason := ns.waitReason()
-	if reason == ns.reason {
+	wait, delay := Wait(ns.problem()), p.options.NoticeDelay
+	switch {
+	case !wait.Differs(ns.wait):
 		return
+	case wait.Reason == ns.wait.Reason:
+		delay = wordsDelay
 	}
-	ns.reason = reason
+	ns.wait = wait
 	for _, j := range ns.ready.items {
-		p.notify(j, latest(now, j.accepted).Add(p.options.NoticeDelay))
+		p.notify(j, latest(now, j.accepted).Add(delay))
 	}
 }
 
@@ -63,17 +70,12 @@ func (p *Pool) flushNotices(now time.Time) {
 	for n.queue.len() > 0 && n.tokens >= 1 && !n.queue.top().noticeDue.After(now) {
 		j := n.queue.top()
 		n.queue.remove(j)
-		if wait := p.waitOf(j); j.phase == Queued && wait.Reason != j.shown.Reason {
+		if wait := p.waitOf(j); j.phase == Queued && wait.Differs(j.shown) {
 			j.shown = wait
 			n.tokens--
 			p.jobChanged(j.Key)
 		}
 	}
-}
-
-// waitReason is the reason for which the jobs of a namespace wait that have none of their own.
-func (ns *namespace) waitReason() string {
-	return cmp.Or(ns.problem().Reason, ReasonQueued)
 }
 
 // waitOf returns why a job waits. It is a function of the state: the same state gives the same words, and no pod is named.

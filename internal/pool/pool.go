@@ -143,6 +143,13 @@ type Wait struct {
 	Message string
 }
 
+// Differs reports whether a person must learn that a job waits for something else than before: for another reason, or because the API server refuses pods
+// for another cause, which only the words say.
+func (w Wait) Differs(before Wait) bool {
+	refused := w.Reason == ReasonQuotaExceeded || w.Reason == ReasonPodForbidden
+	return w.Reason != before.Reason || refused && w.Message != before.Message
+}
+
 // State of a job in the pool.
 type State struct {
 	Phase Phase

@@ -202,6 +202,39 @@ func TestAWaitIsWhatTheLastNoticeSaid(t *testing.T) {
 	}
 }
 
+// Whoever has mended what a message names must not read it for ever.
+func TestOtherWordsForAWaitAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.enqueue("summer", 1)
+	refuse := func(why string) {
+		for _, l := range w.Decide("ns").Launch {
+			w.Launched("ns", l, "", &LaunchFailure{ReasonPodForbidden, why})
+		}
+	}
+	told := func() int { return len(w.changedJobs) }
+	pass := func(why string, seconds int) {
+		for range seconds {
+			w.now = w.now.Add(time.Second)
+			refuse(why)
+			w.Expire()
+		}
+	}
+	refuse("no class a")
+	pass("no class a", 60)
+	before := told()
+	pass("no class a", 120)
+	if got := told(); got != before {
+		t.Errorf("told %d times of the same words", got-before)
+	}
+	pass("no class b", 150) // a launch is tried again within two minutes
+	if got := told(); got != before+1 {
+		t.Errorf("told %d times of other words, want once", got-before)
+	}
+	if s, want := w.phase("summer", Queued), (Wait{ReasonPodForbidden, "no class b"}); s.Wait != want {
+		t.Errorf("waits for %+v, want %+v", s.Wait, want)
+	}
+}
+
 // A pod that was deleted may have ended by the time that the cache shows it.
 func TestADeletedPodThatHasEndedDoesNotCountAsAttempt(t *testing.T) {
 	w := newWorld(t)

@@ -24,6 +24,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
+	"github.com/platen-dev/platen/internal/numbers"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/task"
 )
@@ -129,7 +130,7 @@ func (s *Server) start(
 	if err := wrong.add(err); err != nil {
 		return nil, 0, err
 	}
-	template, err := s.templateOf(r.Context(), c, request.TemplateID, inBody, wrong)
+	template, err := s.templateOfRequest(r.Context(), c, request, wrong)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -161,20 +162,52 @@ func (s *Server) start(
 
 // templateOf returns the template of a request, which has its id where it says. If there is none, the error is about that, and about the mistakes that are
 // known.
-func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, where string, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
-	var template *platenv1alpha1.RenderTemplate
-	err := missingTemplate(where)
-	switch {
-	case id != "":
+func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, where string, wrong *fieldsError) (template *platenv1alpha1.RenderTemplate, err error) {
+	if err = missingTemplate(where); id != "" {
 		template, err = s.template(ctx, c, id, http.StatusForbidden)
-	case wrong.names("templateId"):
-		return nil, wrong.err()
 	}
-	absent := (*codeError)(nil)
-	if errors.As(err, &absent) && wrong.err() != nil {
-		return nil, wrong.with(&FieldError{"templateId", strings.TrimPrefix(absent.message, "templateId: ")})
+	if absent := (*codeError)(nil); errors.As(err, &absent) {
+		err = absence(absent, wrong)
 	}
 	return template, err
+}
+
+// absence returns the error of a request without a template, which is also about the mistakes that are known.
+func absence(absent *codeError, wrong *fieldsError) error {
+	switch {
+	case wrong.err() == nil:
+		return absent
+	case wrong.names("templateId"):
+		return wrong.err()
+	default:
+		return wrong.with(&FieldError{"templateId", strings.TrimPrefix(absent.message, "templateId: ")})
+	}
+}
+
+// templateOfRequest is templateOf for a request that makes a job. If there is no template, the error is also about what a job of any template would have wrong.
+func (s *Server) templateOfRequest(ctx context.Context, c caller, request Request, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
+	template, err := s.templateOf(ctx, c, request.TemplateID, inBody, &fieldsError{})
+	absent := (*codeError)(nil)
+	if !errors.As(err, &absent) {
+		return template, err
+	}
+	if err := checkConnections(ctx, c, request.Connections, wrong); err != nil {
+		return nil, err
+	}
+	job, err := newJob(c, request, nil, "template", "", nil)
+	if err := wrong.add(err); err != nil {
+		return nil, err
+	}
+	_, mistakes := numbers.Read(job.Spec.Output, numbers.MaxVideo)
+	for _, mistake := range mistakes {
+		wrong.say([]string{inRequestWords(mistake.Error())}, 0)
+	}
+	api, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	s.sayRefused(ctx, api, job, s.limitedCreate(ctx, api, job.DeepCopy(), client.DryRunAll), wrong)
+	return nil, absence(absent, wrong)
 }
 
 // idempotencyKey returns the key of a request; empty if it has none.

@@ -61,7 +61,7 @@ type RenderOptions struct {
 
 // PDFOptions apply to format pdf.
 type PDFOptions struct {
-	Margin    string `json:"margin,omitempty" description:"Margin around each page in px, pt, mm, cm or in, such as 20px."`
+	Margin    string `json:"margin,omitempty" description:"Margin around each page in px, pt, mm, cm or in, such as 20px; px are those of dpi."`
 	RangeFrom Whole  `json:"rangeFrom,omitempty" minimum:"1" description:"First page that is printed, from 1."`
 	RangeTo   Whole  `json:"rangeTo,omitempty" minimum:"1" description:"Last page that is printed."`
 	DPI       Whole  `json:"dpi,omitempty" minimum:"48" description:"CSS pixels for an inch of paper, 48 to 960. Default 96."`

@@ -95,7 +95,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	render.Response.Type, render.Response.Format = typeBinary, request.ResponseFormat
 	warnings = append(warnings, formatOf(kind, "responseFormat", &render.Response.Format)...)
 	render.check(wrong)
-	template, err := s.templateOf(r.Context(), c, render.TemplateID, inBody, wrong)
+	template, err := s.templateOfRequest(r.Context(), c, render, wrong)
 	if err != nil {
 		return err
 	}

@@ -550,6 +550,19 @@ var _ = Describe("Rendering", func() {
 				Expect(refused.json()["error"]).To(Equal("Template not found"), route)
 			}
 		}
+		for body, want := range map[string][]string{
+			`{"templateId":"nope","response":{"format":"x","fileName":"a/b","scale":99,"quality":0}}`: {"response.format", "response.fileName", "response.scale", "response.quality", "templateId: namespace"},
+			`{"response":{"format":"pdf"},"pdfOptions":{"rangeFrom":2,"rangeTo":1}}`:                  {"pdfOptions.range", "templateId: "},
+			`{"templateId":"nope","videoOptions":{"trimStart":2,"trimEnd":1},"response":{"format":"mp4"},"connections":[{"provider":"x","folder":"/../a"}]}`: {
+				"videoOptions.trimEnd", "connections[0].provider", "connections[0].folder", "templateId: namespace",
+			},
+		} {
+			refused := call(ctx, http.MethodPost, p.url+render, w.token, body)
+			expectError(refused, http.StatusBadRequest)
+			for _, text := range want {
+				Expect(refused.json()["error"]).To(ContainSubstring(text), body)
+			}
+		}
 		for _, route := range []string{"POST " + render, "POST /v1/generate/images", "POST /v1/signed-url/create", "POST /v1/studio/dynamic-url", "GET /v1/studio/dynamic-url-secret",
 			"GET /v1/studio/template/modifications", "GET /v1/templates/modifications"} {
 			method, path, _ := strings.Cut(route, " ")
