@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,8 +93,8 @@ type liveView struct {
 	Waiting bool
 }
 
-// preview shows what the form has so far, and uploads nothing. A visitor has one job for it in each template: every change is a change of
-// its spec, so one render is in progress at most and the last change wins.
+// preview shows what the form has so far, and uploads nothing. A visitor has one job for it in each form: every change is a change of its spec, so one
+// render is in progress at most and the last change wins.
 func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	form, given, _, err := s.readForm(r, v)
 	if err != nil {
@@ -113,7 +114,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request, v *visitor) err
 	if err := s.pace.wait(r.Context(), v.User.Username, len(spec.Modifications.Raw)); err != nil {
 		return err
 	}
-	job, err := v.applyPreview(r.Context(), form.Name, spec)
+	job, err := v.applyPreview(r.Context(), form, spec)
 	if err != nil {
 		return err
 	}
@@ -168,10 +169,11 @@ func (f formView) previewSpec(given map[string]any, page string) (platenv1alpha1
 	return spec, nil
 }
 
-// applyPreview makes a spec that of the visitor's preview of a template.
-func (v *visitor) applyPreview(ctx context.Context, template string, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
-	sum := sha256.Sum256([]byte(v.User.Username + "\n" + template))
-	name := "preview-" + prefix(template) + "-" + hex.EncodeToString(sum[:5])
+// applyPreview makes a spec that of the visitor's preview in a form. A job whose spec returns to an earlier one has the files of that one, so there is
+// another job once the template has changed, and when the form is opened again: its ConfigMaps and pictures may have changed, too.
+func (v *visitor) applyPreview(ctx context.Context, form formView, spec platenv1alpha1.RenderJobSpec) (*platenv1alpha1.RenderJob, error) {
+	sum := sha256.Sum256([]byte(strings.Join([]string{v.User.Username, form.Name, form.version, form.Opened}, "\n")))
+	name := "preview-" + prefix(form.Name) + "-" + hex.EncodeToString(sum[:5])
 	patch, err := json.Marshal([]map[string]any{
 		// A job of the same name that is no preview stays as it is.
 		{"op": "test", "path": "/metadata/labels/platen.dev~1preview", "value": "true"},

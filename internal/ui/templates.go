@@ -89,7 +89,12 @@ type formView struct {
 	CanRender bool
 	Code      codeView
 	History   historyView
+	// Opened is when the page was opened, as a text that nothing else reads, and version which template the form is of. They belong to the preview.
+	Opened, version string
 }
+
+// maxOpened bounds Opened, in bytes.
+const maxOpened = 16
 
 // Refused returns the number of fields that are wrong.
 func (f formView) Refused() int {
@@ -196,6 +201,7 @@ func (s *Server) wasRendered(ctx context.Context, v *visitor, name, template str
 func newForm(t *platenv1alpha1.RenderTemplate) formView {
 	form := formView{
 		templateView: viewTemplate(t, nil), Inputs: inputs(bindings.Cached(t)), Formats: formats, Format: string(platenv1alpha1.FormatPNG),
+		version: fmt.Sprintf("%s/%d", t.UID, t.Generation),
 	}
 	for i, page := range t.Spec.Pages {
 		form.PageNames = append(form.PageNames, fmt.Sprintf("%d: %s", i+1, page.Name))
@@ -229,6 +235,7 @@ func (s *Server) showTemplate(w http.ResponseWriter, r *http.Request, v *visitor
 	if form.CanRender, err = v.canRender(r.Context()); err != nil {
 		return err
 	}
+	form.Opened = cmp.Or(form.Opened, strconv.FormatInt(s.Clock.Now().UnixMilli(), 36))
 	if given == nil {
 		given = defaults(form.Inputs)
 		if err := form.addMore(given); err != nil {
@@ -288,6 +295,9 @@ func (s *Server) readForm(r *http.Request, v *visitor) (form formView, given map
 		}
 	}
 	form.nobody = r.PostForm.Get("nobody") != ""
+	if opened := r.PostForm.Get("opened"); len(opened) <= maxOpened {
+		form.Opened = opened
+	}
 	given, ok = submitted(form.Inputs, sent)
 	form.More = r.PostForm.Get("more")
 	if err := form.addMore(given); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -140,7 +141,8 @@ func TestBackToTheForm(t *testing.T) {
 	b.open("/ui/templates/banner")
 	finishPreview(t, w.previewOf(t, "Hello"), 1)
 	b.enter(`[name="p.headline"]`, "Kept?")
-	finishPreview(t, w.previewOf(t, "Kept?"), 2)
+	first := w.previewOf(t, "Kept?")
+	finishPreview(t, first, 2)
 	b.Click("#form .primary")
 	b.Sees("Waiting to start")
 	b.Click(`nav a[href="/ui/storage"]`)
@@ -148,6 +150,9 @@ func TestBackToTheForm(t *testing.T) {
 	b.Holds(`(history.back(), true)`)
 	b.Holds(`document.querySelector('[name="p.headline"]')?.value === "Kept?"`)
 	b.Holds(`document.querySelector("#code-kubectl").textContent.includes("Kept?")`)
+	if err := world.admin.Delete(t.Context(), first); err != nil { // the form is opened again, and has another one
+		t.Fatal(err)
+	}
 	w.previewOf(t, "Kept?")
 }
 
@@ -494,4 +499,47 @@ func TestCopyIsSaid(t *testing.T) {
 	b.Click(`[data-copy="code-curl"]`)
 	b.Holds(`window.copied.startsWith("curl ") && document.querySelector("#said[role=status]").textContent === "Copied the curl command."`)
 	b.Holds(`document.querySelector('[data-copy="code-curl"]').innerText.startsWith("Copied")`)
+}
+
+// A preview shows the template as it is: a job whose spec returns to an earlier one would have the files of that one.
+func TestAPreviewIsOfTheTemplateAsItIs(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner")
+	cookies := signedIn(t, w.token)
+	preview := func(opened string) string {
+		t.Helper()
+		status, header, body := send(t, request(t, http.MethodPost, "/ui/templates/banner/preview", url.Values{"opened": {opened}}, cookies, nil))
+		if status != http.StatusSeeOther {
+			t.Fatalf("answered with %d\n%s", status, body)
+		}
+		return header.Get("Location")
+	}
+	shown := func() string {
+		t.Helper()
+		_, _, body := send(t, request(t, http.MethodGet, "/ui/templates/banner", nil, cookies, nil))
+		_, after, found := strings.Cut(body, `name="opened" value="`)
+		opened, _, _ := strings.Cut(after, `"`)
+		if !found || opened == "" {
+			t.Fatalf("the form does not say when it was opened:\n%s", body)
+		}
+		return opened
+	}
+	first := shown()
+	before := preview(first)
+	if again := preview(first); again != before {
+		t.Errorf("a form has the previews %s and %s", before, again)
+	}
+	if other := preview(first + "x"); other == before {
+		t.Error("a form that is opened again has the same preview")
+	}
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "banner"}}
+	if err := world.admin.Patch(t.Context(), template, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"description":"changed"}}`))); err != nil {
+		t.Fatal(err)
+	}
+	suite.Eventually(t, "the preview is another one once the template has changed", func() error {
+		if preview(first) == before {
+			return errors.New("it is the same")
+		}
+		return nil
+	})
 }
