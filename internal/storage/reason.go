@@ -219,7 +219,7 @@ var advice = map[Reason]Advice{
 	},
 	ReasonConflict: {
 		Fault: FaultOfFile, Title: "Something is in the way",
-		Do:       "Move what is in the way, or choose another folder. If it is at the file's own path, " + PolicyHelps + ", too. Then retry the upload.",
+		Do:       "Move what is in the way, then retry the upload; or render again into another folder. If it is at the file's own path, " + PolicyHelps + ", too.",
 		doFolder: "Choose another spec.defaultFolder, or move what is in its place.",
 	},
 	ReasonFileTooLarge:   {Fault: FaultOfFile, Title: "File is too large", Do: "Render smaller pages, or in a format that makes smaller files."},

@@ -207,7 +207,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 			s.Log.V(1).Info("Dropbox does not name the account that was connected", "error", failed.Error())
 		}
 	}
-	others, err := sharing(r.Context(), c, *started, now)
+	others, err := sharing(r.Context(), c, client.ObjectKey{Namespace: started.Workspace, Name: started.Connection}, now.ID, false)
 	if err != nil {
 		// As above. The visitor may be one who may not list connections.
 		s.Log.V(1).Info("Connections to the account cannot be listed", "error", err.Error())
@@ -237,16 +237,16 @@ func connectProblem(err error) error {
 	return &problem{Status: http.StatusBadRequest, Title: title, Text: sentence(failed.Message), Link: "/ui/storage", LinkText: "Back to Storage"}
 }
 
-// sharing returns the names of the workspace's other connections to an account.
-func sharing(ctx context.Context, c client.Client, started flow, account storage.Account) (names []string, err error) {
+// sharing returns the names of the workspace's connections to an account besides one; also of those that are switched off, if disabled is true.
+func sharing(ctx context.Context, c client.Client, one client.ObjectKey, account string, disabled bool) (names []string, err error) {
 	list := &platenv1alpha1.StorageConnectionList{}
-	if err := c.List(ctx, list, client.InNamespace(started.Workspace), client.Limit(maxConnections)); err != nil {
+	if err := c.List(ctx, list, client.InNamespace(one.Namespace), client.Limit(maxConnections)); err != nil {
 		return nil, err
 	}
 	for i := range list.Items {
 		other := &list.Items[i]
 		has := other.Status.Account
-		if other.Name != started.Connection && other.Spec.UploadPolicy != platenv1alpha1.UploadDisabled && has != nil && has.ID != "" && has.ID == account.ID {
+		if other.Name != one.Name && (disabled || other.Spec.UploadPolicy != platenv1alpha1.UploadDisabled) && has != nil && has.ID != "" && has.ID == account {
 			names = append(names, other.Name)
 		}
 	}

@@ -17,11 +17,25 @@ import (
 	"github.com/platen-dev/platen/internal/storage"
 )
 
+// disconnectView is the page that asks for confirmation.
+type disconnectView struct {
+	connectionView
+	// Others are the other connections to the account, through which Platen keeps its access.
+	Others []string
+}
+
 // disconnectPage asks the visitor for confirmation.
 func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	view := viewConnection(c)
-	if err := v.mayDisconnect(r.Context(), view); err != nil {
+	view := disconnectView{connectionView: viewConnection(c)}
+	if err := v.mayDisconnect(r.Context(), view.connectionView); err != nil {
 		return err
+	}
+	if account := c.Status.Account; account != nil {
+		others, err := sharing(r.Context(), v.Client, client.ObjectKeyFromObject(c), account.ID, true)
+		if err != nil && !apierrors.IsForbidden(err) {
+			return err
+		}
+		view.Others = others
 	}
 	s.views.page(w, http.StatusOK, "disconnect", page{Title: "Disconnect " + c.Name, Section: "storage", Session: v.session, Body: view})
 	return nil

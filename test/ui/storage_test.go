@@ -49,6 +49,14 @@ func TestAccountIsNamed(t *testing.T) {
 	b.connect(w)
 	b.Sees("It is the account of Ada Lovelace, " + w.email + ". The connection dropbox has this account too: a render that goes to both is uploaded there twice. Choose the folder")
 	b.Screenshots("folders-same-account")
+	// Who disconnects one of them learns that the access goes on.
+	suite.Eventually(t, "the page names the connection that stays", func() error {
+		_, _, body := send(t, request(t, http.MethodGet, "/ui/storage/dropbox/disconnect", nil, signedIn(t, w.token), nil))
+		if !strings.Contains(body, "The account stays connected through <code>dropbox-2</code>.") {
+			return errors.New(body)
+		}
+		return nil
+	})
 
 	bob := *w
 	bob.email = "bob-" + w.email
