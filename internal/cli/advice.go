@@ -255,6 +255,18 @@ func templateAdvice(t *platenv1alpha1.RenderTemplate, reason, message string) st
 	return strings.NewReplacer("TEMPLATE", t.Name, "NS", t.Namespace).Replace(text)
 }
 
+// mendedInSpec are the reasons that a change of the connection's spec mends, and shownByConnection are those of which the connection says more. Platen
+// uploads again by itself after either.
+var (
+	mendedInSpec      = []storage.Reason{storage.ReasonPathRootNotAllowed, storage.ReasonBucketNotFound, storage.ReasonEndpointBlocked, storage.ReasonInvalidSpec}
+	shownByConnection = []storage.Reason{storage.ReasonAccountSuspended, storage.ReasonSecretNotLabelled, storage.ReasonSecretNotOurs}
+)
+
+// enable returns the command that switches the uploads of a connection on.
+func enable(name, namespace string) string {
+	return fmt.Sprintf(`kubectl patch storageconnection %s -n %s --type merge -p '{"spec":{"uploadPolicy":"%s"}}'`, name, namespace, platenv1alpha1.UploadAutomatic)
+}
+
 // uploadAdvice returns what to do about a failed upload.
 func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 	failed, each := platenv1alpha1.JobConnectionStatus{}, []string(nil)
@@ -265,8 +277,12 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 		if failed.Name == "" {
 			failed = c
 		}
-		if storage.Reason(c.Reason).Advice(string(c.Provider)).Fault == storage.FaultOfConnection {
-			each = append(each, "kubectl platen connections "+c.Name+" -n "+job.Namespace)
+		show := "kubectl platen connections " + c.Name + " -n " + job.Namespace
+		if c.Reason == string(storage.ReasonConnectionNotFound) {
+			show = "kubectl platen connections -n " + job.Namespace
+		}
+		if storage.Reason(c.Reason).Advice(string(c.Provider)).Fault == storage.FaultOfConnection && !slices.Contains(each, show) {
+			each = append(each, show)
 		}
 	}
 	if len(each) > 1 {
@@ -274,7 +290,13 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 	}
 	retry := forJob(job, "\nkubectl platen retry JOB -n NS")
 	switch known := reason.Advice(string(failed.Provider)); {
-	case reason == storage.ReasonSecretNotLabelled: // the connection knows its Secret
+	case reason == storage.ReasonSuperseded:
+		return known.Do
+	case reason == storage.ReasonDisabled:
+		return known.Do + "\n" + enable(failed.Name, job.Namespace)
+	case slices.Contains(mendedInSpec, reason):
+		return known.Do + "\nkubectl edit storageconnection " + failed.Name + " -n " + job.Namespace
+	case slices.Contains(shownByConnection, reason):
 		return known.Do + "\nkubectl platen connections " + failed.Name + " -n " + job.Namespace
 	case known.Reconnect:
 		return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)

@@ -260,6 +260,10 @@ func TestAdviceAboutSeveralConnections(t *testing.T) {
 			[]platenv1alpha1.JobConnectionStatus{failed("a", storage.ReasonTokenExpired), {Name: "b", Status: platenv1alpha1.UploadSuccess}, failed("c", storage.ReasonSecretNotFound)},
 			"\nkubectl platen connections a -n marketing\nkubectl platen connections c -n marketing",
 		},
+		"two that are gone": {
+			[]platenv1alpha1.JobConnectionStatus{failed("a", storage.ReasonConnectionNotFound), failed("b", storage.ReasonConnectionNotFound), failed("c", storage.ReasonTokenExpired)},
+			"Each says what:\nkubectl platen connections -n marketing\nkubectl platen connections c -n marketing",
+		},
 		"one of two": {[]platenv1alpha1.JobConnectionStatus{failed("a", storage.ReasonTokenExpired), failed("b", storage.ReasonUnavailable)}, "\nkubectl platen connect dropbox a -n marketing"},
 	} {
 		job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page rendered")

@@ -225,13 +225,28 @@ func TestAdvice(t *testing.T) {
 		"InsufficientSpace":  "Make room in the account",
 		"ConnectionNotFound": "uploads the failed files again.\nkubectl platen connections -n marketing\nkubectl edit renderjob summer -n marketing",
 		"PathNotAllowed":     "uploads or renders it again:\nkubectl edit renderjob summer -n marketing",
+		"Disabled":           "uploads the failed files again.\nkubectl patch storageconnection storage -n marketing --type merge -p '{\"spec\":{\"uploadPolicy\":\"Automatic\"}}'",
+		"BucketNotFound":     "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"EndpointBlocked":    "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"InvalidSpec":        "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"PathRootNotAllowed": "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"AccountSuspended":   "uploads the failed files again.\nkubectl platen connections storage -n marketing",
+		"SecretNotOurs":      "takes the Secret from.\nkubectl platen connections storage -n marketing",
+		"Superseded":         "Nothing: a newer upload of the job replaces this one.",
+		"Refused":            "kubectl platen retry summer -n marketing",
+		"NotFound":           "kubectl platen retry summer -n marketing",
+		"Unreachable":        "kubectl platen retry summer -n marketing",
 		"Conflict":           "kubectl platen retry summer -n marketing",
 	} {
 		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer"}}
 		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "fine", Status: platenv1alpha1.UploadSuccess}, {Name: "storage", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError}}
 		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: reason}}
-		if got := advice(job); !strings.Contains(got, want) {
+		got := advice(job)
+		if !strings.Contains(got, want) {
 			t.Errorf("%s: %q", reason, got)
+		}
+		if !strings.HasPrefix(want, "kubectl platen retry") && reason != "InsufficientSpace" && strings.Contains(got, "platen retry") {
+			t.Errorf("%s: a retry does not help: %q", reason, got)
 		}
 	}
 }

@@ -4,12 +4,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -176,6 +178,9 @@ func (r *retryCommand) request(ctx context.Context, c *cluster, name string) (st
 	case !retriable(job):
 		return "", fmt.Errorf("RenderJob %s/%s has no failed upload: there is nothing to retry", c.namespace, name)
 	}
+	if problem := r.nowhere(ctx, c, job); problem != "" {
+		return "", fmt.Errorf("RenderJob %s/%s cannot be uploaded again: %s", c.namespace, name, problem)
+	}
 	requested := time.Now().UTC().Format(time.RFC3339Nano)
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: requested},
@@ -192,6 +197,54 @@ func (r *retryCommand) request(ctx context.Context, c *cluster, name string) (st
 		fmt.Fprint(r.Out, r.sameCluster(fmt.Sprintf("renderjob.platen.dev/%s will be uploaded again; see kubectl platen status %s -n %s\n", name, name, c.namespace)))
 	}
 	return requested, nil
+}
+
+// nowhere says why none of a job's failed uploads has a connection that takes it, and what to do; empty if one has, or if the person may not list
+// connections.
+func (r *retryCommand) nowhere(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob) string {
+	list := &platenv1alpha1.StorageConnectionList{}
+	if c.list(ctx, list, false) != nil {
+		return ""
+	}
+	disabled := ""
+	for i := range list.Items {
+		connection := &list.Items[i]
+		switch {
+		case !usedBy(job, connection), uploadedThrough(job, connection.Name):
+		case connection.Spec.UploadPolicy != platenv1alpha1.UploadDisabled:
+			return ""
+		case disabled == "":
+			disabled = connection.Name
+		}
+	}
+	switch {
+	case disabled != "":
+		return fmt.Sprintf("spec.uploadPolicy of StorageConnection '%s' is Disabled; make it Automatic, and Platen uploads the files by itself: %s", disabled, enable(disabled, c.namespace))
+	case job.Spec.Connections == nil:
+		return fmt.Sprintf("no StorageConnection of the namespace has the uploadPolicy Automatic; list them (kubectl platen connections -n %s), and make one Automatic", c.namespace)
+	default:
+		return "the StorageConnection that its spec.connections names does not exist; create it, or name another, and Platen uploads the files by itself:" +
+			forJob(job, strings.ReplaceAll(editJob, "\n", " "))
+	}
+}
+
+// usedBy tells whether a job may upload through a connection: one that its spec.connections mean or, without these, an automatic one, or one that has
+// been disabled since.
+func usedBy(job *platenv1alpha1.RenderJob, connection *platenv1alpha1.StorageConnection) bool {
+	if job.Spec.Connections == nil {
+		wasUsed := slices.ContainsFunc(job.Status.Connections, func(s platenv1alpha1.JobConnectionStatus) bool { return s.Name == connection.Name })
+		return connection.Spec.UploadPolicy == platenv1alpha1.UploadAutomatic || wasUsed && connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled
+	}
+	return slices.ContainsFunc(job.Spec.Connections, func(wanted platenv1alpha1.JobConnection) bool {
+		return wanted.Provider == connection.Spec.Provider && cmp.Or(ptr.Deref(wanted.Name, ""), connection.Name) == connection.Name
+	})
+}
+
+// uploadedThrough tells whether a job's files are uploaded through the connection of a name.
+func uploadedThrough(job *platenv1alpha1.RenderJob, name string) bool {
+	return slices.ContainsFunc(job.Status.Connections, func(s platenv1alpha1.JobConnectionStatus) bool {
+		return s.Name == name && s.Status == platenv1alpha1.UploadSuccess
+	})
 }
 
 // await waits until the manager has handled the request, and prints the result, with the job's name if it is one of several.

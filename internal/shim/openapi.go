@@ -112,6 +112,7 @@ type (
 	}
 	signRequest struct {
 		workspaceHeader
+		Key string `header:"Idempotency-Key" maxLength:"255" description:"The same key with the same body gives a URL of the same job."`
 		SignedURLRequest
 	}
 	openRequest struct {

@@ -173,6 +173,15 @@ func TestEveryRouteDescribesAnyError(t *testing.T) {
 	}
 }
 
+// Each route that creates a job takes the header that makes it do so once.
+func TestIdempotencyKeyIsDescribed(t *testing.T) {
+	for _, path := range []string{"/v1/studio/render", "/v1/generate/{kind}", "/v1/generate/{kind}/{id}", "/v1/signed-url/create"} {
+		if readDocument(t).Paths.Find(path).Post.Parameters.GetByInAndName("header", "Idempotency-Key") == nil {
+			t.Errorf("POST %s does not have the header", path)
+		}
+	}
+}
+
 // What docs/operations/rest.md says that a request may have is as described.
 func TestRequestsAreAsDescribed(t *testing.T) {
 	schema := readDocument(t).Paths.Find("/v1/studio/render").Post.RequestBody.Value.Content["application/json"].Schema.Value

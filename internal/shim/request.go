@@ -320,7 +320,8 @@ func namedValues(array json.RawMessage, path string) (object json.RawMessage, wa
 		if entry == nil { // null
 			continue
 		}
-		name := nameOf(entry)
+		name, ignored := nameOf(entry)
+		warnings = append(warnings, ignored...)
 		if name == "" {
 			refuse(at+".name", "must be the key of the modification; it may also be in key or id")
 			continue
@@ -357,15 +358,30 @@ func givenFields(entry map[string]json.RawMessage) map[string]json.RawMessage {
 	return fields
 }
 
-// nameOf returns the name in an entry of an array of modifications, which is in name, key or id; empty if there is none.
-func nameOf(entry map[string]json.RawMessage) (name string) {
-	fields := givenFields(entry)
-	for _, field := range []string{"id", "key", "name"} {
-		if value, ok := fields[field]; ok {
-			name = cmp.Or(strings.TrimSpace(plainText(value)), name)
+// nameFields are those that may hold the name of an entry of an array of modifications. The first that has one wins.
+var nameFields = []string{"name", "key", "id"}
+
+// nameOf returns the name of an entry of an array of modifications; empty if there is none. The warnings are about other names in the entry.
+func nameOf(entry map[string]json.RawMessage) (name string, warnings []Warning) {
+	fields, from := givenFields(entry), ""
+	sentBack := slices.ContainsFunc(described, func(field string) bool { return fields[field] != nil })
+	for _, field := range nameFields {
+		value, ok := fields[field]
+		if !ok {
+			continue
+		}
+		switch text := strings.TrimSpace(plainText(value)); {
+		case text == "":
+		case name == "":
+			name, from = text, field
+		case field == "id" && fields["key"] != nil && sentBack: // the id of an entry of the template
+		case text != name:
+			warnings = append(warnings, Warning{
+				fmt.Sprintf("Modification '%.100s': %s '%.100s' was ignored", name, field, text), from + " is there too: name, key and id are one field",
+			})
 		}
 	}
-	return name
+	return name, warnings
 }
 
 // namedValue returns what an entry of an array of modifications sets. text, src or value is the modification of the entry's name, and every other
@@ -387,7 +403,7 @@ func namedValue(name string, entry map[string]json.RawMessage) (values map[strin
 	for _, field := range slices.Sorted(maps.Keys(entry)) {
 		value, known := entry[field], strings.ToLower(field)
 		switch {
-		case slices.Contains([]string{"name", "key", "id", "text", "src", "value"}, known) || slices.Contains(described, known):
+		case slices.Contains(nameFields, known) || slices.Contains([]string{"text", "src", "value"}, known) || slices.Contains(described, known):
 		case string(value) != "null" && string(value) != `""`:
 			values[name+"."+field] = value
 			if near := nearest.Name(field, []string{"text", "value"}); near != "" {
@@ -397,7 +413,7 @@ func namedValue(name string, entry map[string]json.RawMessage) (values map[strin
 	}
 	// An entry that a client sends back unchanged has more fields.
 	isEmpty := !slices.ContainsFunc(slices.Collect(maps.Keys(entry)), func(field string) bool {
-		return !slices.Contains([]string{"name", "key", "id"}, strings.ToLower(field))
+		return !slices.Contains(nameFields, strings.ToLower(field))
 	})
 	if isEmpty {
 		warnings = append(warnings, Warning{fmt.Sprintf("Modification '%.100s' changes nothing", name), "give it a text, src or value"})
@@ -433,7 +449,7 @@ func (o Object) textsFor(t *platenv1alpha1.RenderTemplate) Object {
 func (Object) JSONSchemaBytes() ([]byte, error) {
 	return []byte(`{"description":"A flat map: parameters, canvasBackgroundColor, canvasBackgroundImage, ID.cssProperty, ID.href, and page2@KEY for one page only. Or a list of objects with a name and a text, src or value.",
 		"oneOf":[{"type":"object","additionalProperties":true},{"type":"array","items":{"type":"object","description":"A modification; name, key or id is required.","additionalProperties":{"description":"A style of the element: color is KEY.color of the map."},
-		"properties":{"name":{"type":"string","description":"The key in the map."},"key":{"type":"string","description":"Another name for name."},"id":{"type":"string","description":"Another name for name."},
+		"properties":{"name":{"type":"string","description":"The key in the map."},"key":{"type":"string","description":"Another name for name, which wins if both are there."},"id":{"type":"string","description":"Another name for name, which wins if both are there, as key does."},
 		"text":{"description":"The value."},"src":{"description":"Another name for text, such as for a picture's URL."},"value":{"description":"Another name for text, such as for a number."}}}}]}`), nil
 }
 

@@ -285,6 +285,24 @@ func TestFieldsOfARenderForAURL(t *testing.T) {
 	}
 }
 
+// Whoever names a modification twice learns which name counts.
+func TestNamesOfAModification(t *testing.T) {
+	for body, want := range map[string][]Warning{
+		`[{"id":"note","name":"customer","text":"c"}]`: {{"Modification 'customer': id 'note' was ignored", "name is there too: name, key and id are one field"}},
+		`[{"ID":"note","key":"customer","text":"c"}]`:  {{"Modification 'customer': id 'note' was ignored", "key is there too: name, key and id are one field"}},
+		`[{"id":"c","key":"b","name":"a","text":"t"}]`: {
+			{"Modification 'a': key 'b' was ignored", "name is there too: name, key and id are one field"},
+			{"Modification 'a': id 'c' was ignored", "name is there too: name, key and id are one field"},
+		},
+		`[{"id":"a","key":" a","name":"a","text":"t"}]`: nil,
+	} {
+		_, warnings, err := parse[Request]([]byte(`{"templateId":25,"modifications":` + body + `}`))
+		if diff := cmp.Diff(want, warnings); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got)\n%s", body, err, diff)
+		}
+	}
+}
+
 // Whoever sends an option in the wrong object learns where it belongs.
 func TestFieldsOfAnotherObject(t *testing.T) {
 	for body, want := range map[string]string{
@@ -420,6 +438,10 @@ func TestModificationsInAList(t *testing.T) {
 		`[{"name":"headline","text":"Hi","value":"Ho"}]`:                                                       {object: `{"headline":"Ho"}`, warnings: 1},
 		`[{"name":"headline","text":null}]`:                                                                    {object: `{}`},
 		`[{"name":"headline","text":"Hi","color":"red","fontSize":null,"fill":""}]`:                            {object: `{"headline":"Hi","headline.color":"red"}`},
+		`[{"id":"note","name":"customer","text":"c"}]`:                                                         {object: `{"customer":"c"}`, warnings: 1},
+		`[{"id":"c","key":"b","name":"a","text":"c"}]`:                                                         {object: `{"a":"c"}`, warnings: 2},
+		`[{"id":"b","key":"a","text":"c"}]`:                                                                    {object: `{"a":"c"}`, warnings: 1},
+		`[{"id":" a","key":"a","name":"","text":"c"}]`:                                                         {object: `{"a":"c"}`},
 		`[{"key":"headline","text":"Hi"},{"id":"price","Value":3}]`:                                            {object: `{"headline":"Hi","price":3}`},
 		`[{"id":"a","key":"headline","type":"text","description":"","helpText":"x","required":true,"text":1}]`: {object: `{"headline":1}`},
 		`[{"name":"a","text":"1"},{"name":"a","text":"2"}]`:                                                    {object: `{"a":"2"}`, warnings: 1},
