@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -844,6 +845,32 @@ var _ = Describe("A RenderJob", func() {
 			take(ctx, namespace).deliver(ctx)
 			has(ctx, summer, platenv1alpha1.ReadyCondition, metav1.ConditionTrue, platenv1alpha1.SucceededWithWarningsReason)
 			Expect(summer.Status.Warnings[0].Title).To(ContainSubstring(platenv1alpha1.CredentialsLabel))
+		})
+
+		It("says of a retried upload that its connection was deleted", func(ctx SpecContext) {
+			secret := &corev1.Secret{}
+			Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "dropbox"}, secret)).To(Succeed())
+			secret.Labels = nil
+			Expect(api.Update(ctx, secret)).To(Succeed())
+			summer.Spec.Connections = []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: &connection.Name}}
+			Expect(api.Create(ctx, summer)).To(Succeed())
+			take(ctx, namespace).deliver(ctx)
+			has(ctx, summer, platenv1alpha1.UploadedCondition, metav1.ConditionFalse, string(storage.ReasonSecretNotLabelled))
+			Expect(api.Delete(ctx, connection)).To(Succeed())
+			asked := 0
+			Eventually(func() (string, error) { // again, because the manager may learn of the request before it learns of the deletion
+				asked++
+				summer.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: strconv.Itoa(asked)}
+				if err := api.Update(ctx, summer); err != nil && !apierrors.IsConflict(err) {
+					return "", err
+				}
+				err := api.Get(ctx, client.ObjectKeyFromObject(summer), summer)
+				return meta.FindStatusCondition(summer.Status.Conditions, platenv1alpha1.UploadedCondition).Reason, err
+			}).Should(Equal(string(storage.ReasonConnectionNotFound)))
+			Expect(summer.Status.Connections).To(HaveLen(1))
+			Expect(summer.Status.Connections[0].Reason).To(Equal(string(storage.ReasonConnectionNotFound)))
+			Expect(summer.Status.Warnings).To(HaveLen(1))
+			Expect(summer.Status.Warnings[0].Title).To(HaveSuffix("not found for this workspace"))
 		})
 	})
 })

@@ -63,6 +63,19 @@ func hasAnotherFolder(u upload, last platenv1alpha1.JobConnectionStatus) bool {
 	return last.Folder != "" && last.Folder != reconcile.Truncate(u.folder, maxPath) && u.connection.Ready() && u.connection.Status.DefaultFolder == u.folder
 }
 
+// goneConnections returns the names of the connections of a job's failed uploads that do not exist any more, or lead to another service now.
+func goneConnections(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.StorageConnection) (gone []string) {
+	for _, c := range job.Status.Connections {
+		exists := slices.ContainsFunc(connections, func(s platenv1alpha1.StorageConnection) bool {
+			return s.Name == c.Name && s.Spec.Provider == c.Provider
+		})
+		if c.Status == platenv1alpha1.UploadError && !exists {
+			gone = append(gone, c.Name)
+		}
+	}
+	return gone
+}
+
 // retryUploads repeats failed uploads of a finished job, with the files in the content store. It writes status once, at the end.
 // busy is false when there is nothing to do.
 func (r *Reconciler) retryUploads(ctx context.Context, s *scope) (next ctrl.Result, busy bool, err error) {
@@ -75,7 +88,8 @@ func (r *Reconciler) retryUploads(ctx context.Context, s *scope) (next ctrl.Resu
 		return ctrl.Result{}, false, fmt.Errorf("listing StorageConnections: %w", err)
 	}
 	s.retry, s.uploads = true, uploadsToRetry(s.job, connections.Items)
-	if len(s.uploads) > 0 {
+	isGone := request != "" && len(goneConnections(s.job, connections.Items)) > 0 // status says so
+	if len(s.uploads) > 0 || isGone {
 		if err := r.recall(ctx, s); err != nil {
 			return ctrl.Result{}, false, err
 		}

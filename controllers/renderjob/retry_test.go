@@ -173,6 +173,27 @@ func TestUploadsToRetry(t *testing.T) {
 	}
 }
 
+// Only what a user asks to retry through a connection that is gone has another reason than before.
+func TestGoneConnections(t *testing.T) {
+	entry := func(name string, provider platenv1alpha1.ProviderType, status platenv1alpha1.UploadStatus) platenv1alpha1.JobConnectionStatus {
+		return platenv1alpha1.JobConnectionStatus{Name: name, Provider: provider, Status: status}
+	}
+	there := []platenv1alpha1.StorageConnection{connection("dropbox", platenv1alpha1.UploadOnRequest)}
+	for name, tc := range map[string]struct {
+		job  *platenv1alpha1.RenderJob
+		want []string
+	}{
+		"it is there":                          {job: uploaded(entry("dropbox", "dropbox", platenv1alpha1.UploadError))},
+		"it was deleted":                       {job: uploaded(entry("old", "dropbox", platenv1alpha1.UploadError)), want: []string{"old"}},
+		"it was deleted after it had the file": {job: uploaded(entry("old", "dropbox", platenv1alpha1.UploadSuccess))},
+		"its name leads to another service":    {job: uploaded(entry("dropbox", "s3", platenv1alpha1.UploadError)), want: []string{"dropbox"}},
+	} {
+		if diff := cmp.Diff(tc.want, goneConnections(tc.job, there), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // A connection becomes Ready again while the failure of its upload is on the way to status.
 func TestAFailureBeforeItsConnectionWasReadyAgainIsRetried(t *testing.T) {
 	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})

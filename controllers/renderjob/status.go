@@ -134,7 +134,7 @@ func count(n int) *int32 { return new(int32(min(max(n, 0), math.MaxInt32))) }
 
 // setUploads fills in the results of the uploads, in the words of the public API.
 func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
-	for _, wanted := range s.missing {
+	for _, wanted := range slices.Concat(s.missing, s.goneBesidesMissing()) {
 		if name := ptr.Deref(wanted.Name, ""); name != "" {
 			warn(status, fmt.Sprintf("%s connection '%s' not found for this workspace", titles[wanted.Provider], name), absence(wanted, s.present))
 			continue
@@ -157,6 +157,12 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.Connections = slices.DeleteFunc(slices.Clone(s.job.Status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool {
 			return slices.ContainsFunc(s.uploads, func(u upload) bool { return u.connection.Name == c.Name })
 		})
+		for i := range status.Connections {
+			if c := &status.Connections[i]; slices.Contains(s.gone, c.Name) {
+				c.Reason = string(storage.ReasonConnectionNotFound)
+				c.Error = reconcile.Truncate(absence(platenv1alpha1.JobConnection{Provider: c.Provider, Name: &c.Name}, s.present), maxUploadError)
+			}
+		}
 	}
 	for _, u := range s.uploads {
 		status.Connections = append(status.Connections, u.status())
@@ -173,6 +179,9 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	}
 	failed := slices.DeleteFunc(slices.Clone(status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool { return c.Status != platenv1alpha1.UploadError })
 	for _, c := range failed {
+		if slices.Contains(s.gone, c.Name) {
+			continue // a warning above says so
+		}
 		to := string(c.Provider)
 		// The provider alone is the public API's text. It would blame a connection that works, if the provider has another one, also one that the
 		// job does not use.
@@ -182,6 +191,19 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		}
 		warn(status, fmt.Sprintf("Failed to upload to %s: %s", to, c.Error), "")
 	}
+}
+
+// goneBesidesMissing returns the connections of failed uploads that are gone and that no missing one stands for.
+func (s *scope) goneBesidesMissing() (gone []platenv1alpha1.JobConnection) {
+	for _, c := range s.job.Status.Connections {
+		isMissing := slices.ContainsFunc(s.missing, func(wanted platenv1alpha1.JobConnection) bool {
+			return wanted.Provider == c.Provider && cmp.Or(ptr.Deref(wanted.Name, ""), c.Name) == c.Name
+		})
+		if slices.Contains(s.gone, c.Name) && !isMissing {
+			gone = append(gone, platenv1alpha1.JobConnection{Provider: c.Provider, Name: &c.Name})
+		}
+	}
+	return gone
 }
 
 // status returns what the job's status says about an upload.
@@ -358,6 +380,8 @@ func setUploaded(c reconcile.Conditions, s *scope, connections []platenv1alpha1.
 	}
 	failed, pending := with(platenv1alpha1.UploadError), with(platenv1alpha1.UploadPending)
 	switch {
+	case failed != nil && slices.Contains(s.gone, failed.Name):
+		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, failed.Reason, failed.Error)
 	case failed != nil:
 		reason := cmp.Or(failed.Reason, string(storage.ReasonUnexpected)) // an older version wrote none, and a condition must have one
 		c.Set(platenv1alpha1.UploadedCondition, metav1.ConditionFalse, reason, fmt.Sprintf("StorageConnection '%s': %s", failed.Name, failed.Error))

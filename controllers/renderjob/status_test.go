@@ -397,6 +397,40 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			},
 			kstatus: status.CurrentStatus, warnings: []string{"Failed to upload to dropbox connection 'archive': Token expired"},
 		},
+		"the connection of a failed upload is gone when it is retried": {
+			job: theJob(func(j *platenv1alpha1.RenderJob) {
+				j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}
+				j.Spec.Connections = []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Name: new("dropbox")}}
+				j.Status.Connections = []platenv1alpha1.JobConnectionStatus{theUpload("dropbox", true, full).status()}
+			}),
+			scope: scope{
+				retry: true, manifest: theManifest(), gone: []string{"dropbox"}, present: []string{"archive (s3)"},
+				missing: []platenv1alpha1.JobConnection{{Type: "storage", Provider: "dropbox", Name: new("dropbox")}},
+			}, step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Dropbox connection 'dropbox' not found for this workspace",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Dropbox connection 'dropbox' not found for this workspace",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False ConnectionNotFound: this namespace has no StorageConnection 'dropbox' to dropbox; there are: archive (s3)",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Dropbox connection 'dropbox' not found for this workspace"},
+			details: "this namespace has no StorageConnection 'dropbox' to dropbox; there are: archive (s3)",
+		},
+		"an automatic connection is gone when its upload is retried": {
+			job: theJob(func(j *platenv1alpha1.RenderJob) {
+				j.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}
+				j.Status.Connections = []platenv1alpha1.JobConnectionStatus{theUpload("dropbox", true, full).status()}
+			}),
+			scope: scope{retry: true, manifest: theManifest(), gone: []string{"dropbox"}, present: []string{}}, step: upload,
+			want: []string{
+				"Finished True SucceededWithWarnings: 2 pages rendered; Dropbox connection 'dropbox' not found for this workspace",
+				"Ready True SucceededWithWarnings: 2 pages rendered; Dropbox connection 'dropbox' not found for this workspace",
+				"Rendered True Succeeded: 2 pages rendered",
+				"Uploaded False ConnectionNotFound: this namespace has no StorageConnection 'dropbox' to dropbox, and no other",
+			},
+			kstatus: status.CurrentStatus, warnings: []string{"Dropbox connection 'dropbox' not found for this workspace"},
+			details: "this namespace has no StorageConnection 'dropbox' to dropbox, and no other",
+		},
 		"a failed upload of an older version has no reason": {
 			job: theJob(func(j *platenv1alpha1.RenderJob) {
 				old := theUpload("archive", true, expired).status()

@@ -81,6 +81,8 @@ type scope struct {
 	// missing are the wanted connections that do not exist, and present the names of those that do; filled in by upload.
 	missing []platenv1alpha1.JobConnection
 	present []string
+	// gone are the names of the connections that do not exist any more, of failed uploads of a finished job; filled in by upload.
+	gone []string
 	// ofProvider counts the namespace's connections to each provider; filled in by upload.
 	ofProvider map[platenv1alpha1.ProviderType]int
 	// idle are the wanted connections that another entry stands for; filled in by upload.

@@ -63,7 +63,9 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	for i := range connections.Items {
 		s.ofProvider[connections.Items[i].Spec.Provider]++
 	}
-	if !s.retry {
+	if s.retry {
+		s.gone = goneConnections(s.job, connections.Items)
+	} else {
 		s.uploads = resolved.uploads
 	}
 	if len(s.uploads) == 0 {
