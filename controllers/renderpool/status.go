@@ -162,8 +162,9 @@ func setStatus(renderPool *platenv1alpha1.RenderPool, counts pool.Status, plan p
 	case counts.Problem.Reason != "":
 		outcome = reconcile.Waiting(counts.Problem.Reason, 0, "%s", counts.Problem.Message)
 	case short > 0:
-		outcome = reconcile.Waiting(platenv1alpha1.StartingReason, 0, "fewer than minReady (%d) pods are ready%s", plan.settings.MinReady, bounded)
+		outcome = reconcile.Waiting(platenv1alpha1.StartingReason, 0, "fewer than minReady (%d) pods are ready", plan.settings.MinReady)
 	}
+	outcome = with(outcome, bounded)
 	message := fmt.Sprintf("at most %d pods; they start when jobs need them", plan.settings.Max)
 	if plan.settings.Max == 1 {
 		message = "at most 1 pod, which starts when a job needs it"
@@ -184,6 +185,19 @@ func beside(wrong error, counts pool.Status) error {
 		return reconcile.Blocked(counts.Problem.Reason, "%s; %s", counts.Problem.Message, terminal.Message)
 	}
 	return &reconcile.TerminalError{Reason: terminal.Reason, Message: terminal.Message + "; " + counts.Problem.Message, Note: terminal.Note}
+}
+
+// with returns an outcome with a text behind the message that status shows.
+func with(outcome error, text string) error {
+	if terminal := reconcile.AsTerminal(outcome); terminal != nil {
+		return &reconcile.TerminalError{Reason: terminal.Reason, Message: terminal.Message + text, Note: terminal.Note}
+	}
+	if waiting := reconcile.AsWaiting(outcome); waiting != nil {
+		longer := *waiting
+		longer.Message += text
+		return &longer
+	}
+	return outcome
 }
 
 // isRefusal reports whether a person has to act before the namespace has render pods. A quota that admits some is only full.

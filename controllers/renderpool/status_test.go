@@ -120,8 +120,22 @@ func TestPoolSaysThatAFlagBoundsMinReady(t *testing.T) {
 	r := &Reconciler{
 		Defaults: pool.Settings{Max: 10}, PodConfig: func() podspec.Config { return podspec.Config{} }, SigningKeys: func() [][]byte { return [][]byte{[]byte("key")} },
 	}
-	for ready, want := range map[int]string{10: "at most 10 pods; they start when jobs need them", 9: "fewer than minReady (10) pods are ready"} {
-		_ = setStatus(renderPool, pool.Status{Ready: ready}, r.plan(renderPool), metav1.Now())
+	egress := reconcile.Terminal(platenv1alpha1.EgressForbiddenReason, "spec.egress.allow[0]: no")
+	for want, c := range map[string]struct {
+		counts pool.Status
+		err    error
+	}{
+		"at most 10 pods; they start when jobs need them": {counts: pool.Status{Ready: 10}},
+		"fewer than minReady (10) pods are ready":         {counts: pool.Status{Ready: 9}},
+		"exceeded quota: pods":                            {counts: pool.Status{Ready: 1, Problem: pool.Problem{Reason: "QuotaExceeded", Message: "exceeded quota: pods"}}},
+		"no node has room":                                {counts: pool.Status{Starting: 2, Problem: pool.Problem{Reason: "Unschedulable", Message: "no node has room"}}},
+		"violates PodSecurity":                            {counts: pool.Status{Problem: pool.Problem{Reason: "PodForbidden", Message: "violates PodSecurity"}}},
+		"spec.egress.allow[0]: no":                        {err: egress},
+		"violates PodSecurity; spec.egress.allow[0]: no":  {err: egress, counts: pool.Status{Problem: pool.Problem{Reason: "PodForbidden", Message: "violates PodSecurity"}}},
+	} {
+		plan := r.plan(renderPool)
+		plan.err = c.err
+		_ = setStatus(renderPool, c.counts, plan, metav1.Now())
 		want += "; spec.minReady: 50 counts as 10, the manager's --max-pods-per-namespace; spec.max allows more"
 		if got := meta.FindStatusCondition(renderPool.Status.Conditions, platenv1alpha1.ReadyCondition); got == nil || got.Message != want {
 			t.Errorf("got %+v, want %q", got, want)
