@@ -175,9 +175,6 @@ func TestUploadsToRetry(t *testing.T) {
 
 // Only what a user asks to retry through a connection that is gone has another reason than before.
 func TestGoneConnections(t *testing.T) {
-	with := func(entries ...platenv1alpha1.JobConnectionStatus) *platenv1alpha1.RenderJob {
-		return uploaded(entries...)
-	}
 	entry := func(name string, provider platenv1alpha1.ProviderType, status platenv1alpha1.UploadStatus) platenv1alpha1.JobConnectionStatus {
 		return platenv1alpha1.JobConnectionStatus{Name: name, Provider: provider, Status: status}
 	}
@@ -186,10 +183,10 @@ func TestGoneConnections(t *testing.T) {
 		job  *platenv1alpha1.RenderJob
 		want []string
 	}{
-		"it is there":                          {job: with(entry("dropbox", "dropbox", platenv1alpha1.UploadError))},
-		"it was deleted":                       {job: with(entry("old", "dropbox", platenv1alpha1.UploadError)), want: []string{"old"}},
-		"it was deleted after it had the file": {job: with(entry("old", "dropbox", platenv1alpha1.UploadSuccess))},
-		"its name leads to another service":    {job: with(entry("dropbox", "s3", platenv1alpha1.UploadError)), want: []string{"dropbox"}},
+		"it is there":                          {job: uploaded(entry("dropbox", "dropbox", platenv1alpha1.UploadError))},
+		"it was deleted":                       {job: uploaded(entry("old", "dropbox", platenv1alpha1.UploadError)), want: []string{"old"}},
+		"it was deleted after it had the file": {job: uploaded(entry("old", "dropbox", platenv1alpha1.UploadSuccess))},
+		"its name leads to another service":    {job: uploaded(entry("dropbox", "s3", platenv1alpha1.UploadError)), want: []string{"dropbox"}},
 	} {
 		if diff := cmp.Diff(tc.want, goneConnections(tc.job, there), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

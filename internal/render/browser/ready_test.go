@@ -463,6 +463,7 @@ func TestMistypedAttributes(t *testing.T) {
 	picture := task("png", `<style>[data-ift] { color: red }</style><script>x = (el) => el.dataset.parms</script><h1 data-parm="headline" data-ift="x" data-parms="x" data-id="1" data-name="x">x</h1>
 		<p data-fit="shrnk">x</p><p data-fit="shrnk">y</p><p data-fit="shrink" data-platen-ready="true">x</p><p data-platen-ready="no">x</p><p data-if="price > 5">x</p>
 		<p data-param=" headline">x</p><p data-each="">x</p><p data-if="!paid">x</p><p data-param="first name">x</p><p data-param="a=b">x</p><template><p data-fit="x">x</p></template>`)
+	picture.Pages[0].Height = 600
 	picture.Modifications = map[string]any{"first name": "Ada", "a=b": "c", "paid": true, "price": 7.0}
 	picture.MayBeUnused = []string{"price"}
 	_, warnings := run(t, start(t), picture)
@@ -481,6 +482,7 @@ func TestMistypedAttributes(t *testing.T) {
 // Scripts name an item of a list by its number in brackets: a warning says that this is no name, unless a job gives a value of that name.
 func TestBracketsAreNoName(t *testing.T) {
 	picture := task("png", `<p data-each="rows" data-param="item">x</p><p data-param="rows[0].name">x</p><p data-if="user?.name">x</p><p data-param="user..name">x</p><p data-param="rows[1]">x</p><p data-param="Why?">x</p><p data-if="! sold">x</p>`)
+	picture.Pages[0].Height = 600
 	picture.Modifications = map[string]any{"rows": []any{"a"}, "rows[1]": "x", "Why?": "x", "user": map[string]any{"name": "Ada"}, "sold": true}
 	_, warnings := run(t, start(t), picture)
 	want := []string{`data-param="rows[0].name" names no value`, `data-if="user?.name" names no value`, `data-param="user..name" names no value`, `data-if="! sold" names no value`, "Modification sold is not used by the page"}

@@ -94,9 +94,6 @@ func TestWhatAReaderWouldMissIsSaid(t *testing.T) {
 		"vertical Han":                  {"png", `<p style="writing-mode:vertical-rl;font-size:12px;margin:0">人生</p>`, nil},
 		"in a drawing":                  {"png", `<svg width=50 height=50><text y=20>` + long + `</text></svg>`, []string{"Text is cut at the edge of a drawing: " + long}},
 		"below the page":                {"png", `<p style="margin:90px 0">x</p>`, []string{"Text is cut at the edge of the page: x"}},
-		"a value below a picture":       {"png", `<p style="margin-top:200px">Total <b data-param="total">99</b></p>`, []string{"Text is cut at the edge of the page: 99"}},
-		"a value beside a picture":      {"png", `<p style="position:absolute;left:900px" data-param="total">99</p>`, []string{"Text is cut at the edge of the page: 99"}},
-		"a value that its box cuts":     {"png", `<div style="height:20px;overflow:hidden"><p style="margin-top:200px" data-param="total">99</p></div>`, nil},
 		"a decoration":                  {"png", `<p aria-hidden="true" style="white-space:nowrap;font-size:40px">A headline without end</p>`, nil},
 		"in a list's string":            {"png", `<style>ul{list-style-type:"\378 "}</style><ul><li>x</ul>`, []string{"No font has these characters (Symbols): \u0378"}},
 		"in a counter style":            {"png", `<style>@counter-style x{system:cyclic;symbols:"\378"}ul{list-style:x}</style><ul><li>x</ul>`, []string{"No font has these characters (Symbols): \u0378"}},
@@ -186,6 +183,31 @@ func letters(text string) []rune {
 		}
 		return -1
 	}, text))
+}
+
+func TestValuesOutsideOfAPictureAreNamed(t *testing.T) {
+	b := start(t)
+	const text, named = "Text is cut at the edge of the page: 99", `<b data-param="total">0</b>`
+	for name, c := range map[string]struct {
+		format, page string
+		want         []string
+	}{
+		"below":           {"png", `<p style="margin-top:200px">Total ` + named + `</p>`, []string{text}},
+		"beside":          {"png", `<p style="position:absolute;left:900px">` + named + `</p>`, []string{text}},
+		"of an item":      {"png", `<div style="height:200px"></div><p data-each="items" data-param="item">0</p>`, []string{text}},
+		"cut by its box":  {"png", `<div style="height:20px;overflow:hidden"><p style="margin-top:200px">` + named + `</p></div>`, nil},
+		"in a film":       {"mp4", `<p style="margin-top:200px">` + named + `</p>`, nil},
+		"the page's text": {"png", `<p>` + named + `</p><p style="margin-top:200px">x <b data-param="other">y</b></p>`, nil},
+	} {
+		picture := task(c.format, c.page)
+		picture.Modifications, picture.MayBeUnused = map[string]any{"total": 99, "items": []any{99}}, []string{"total", "items"}
+		if c.format == "mp4" {
+			picture.Video = render.VideoOptions{FPS: 5, Seconds: 0.2}
+		}
+		if _, warnings := run(t, b, picture); !slices.Equal(titlesOf(warnings), c.want) {
+			t.Errorf("%s: warnings %v, want %v", name, warnings, c.want)
+		}
+	}
 }
 
 func TestASentenceInEachScript(t *testing.T) {

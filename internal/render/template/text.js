@@ -190,7 +190,7 @@
         const [right, bottom, past, over] = [rect.right - innerWidth, rect.bottom - innerHeight, -rect.left - scrollX, -rect.top - scrollY];
         if (rect.right <= 0 || rect.bottom <= 0 || Math.max(right, past) <= tolerance && Math.max(bottom, over) <= rect.height * 0.3) return false;
         // What is wholly outside of a picture may be meant to be there, but no value is.
-        return (print || rect.left < innerWidth && rect.top < innerHeight || element.closest('[data-param]')) && !clipped(element, rect);
+        return (print || rect.left < innerWidth && rect.top < innerHeight || element.closest('[data-bound]')) && !clipped(element, rect);
       });
       if (cut) {
         outside.push([node.data, element]);
