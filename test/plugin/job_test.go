@@ -119,6 +119,20 @@ func notUploaded(base string) func(*platenv1alpha1.RenderJob) {
 	}
 }
 
+// withStorage makes the StorageConnection of notUploaded.
+func withStorage(t *testing.T, namespace string) {
+	t.Helper()
+	connection := &platenv1alpha1.StorageConnection{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "storage"},
+		Spec: platenv1alpha1.StorageConnectionSpec{
+			Provider: platenv1alpha1.ProviderDropbox, Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "storage"}},
+		},
+	}
+	if err := api.Create(t.Context(), connection); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // content serves files whose bytes are the last part of their path, or the bytes in wrong for that part. The parameter n is their name, which
 // the answer does not have if there is a parameter quiet.
 func content(t *testing.T, wrong map[string]string) string {
@@ -544,6 +558,10 @@ func TestStatusAndRetry(t *testing.T) {
 		t.Errorf("exit code %d\n%s", r.code, r.out)
 	}
 
+	if r := platen(t, "retry", "failed-upload", "-n", namespace); r.code != 1 || !strings.Contains(r.errOut, "no StorageConnection of the namespace has the uploadPolicy Automatic") {
+		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
+	}
+	withStorage(t, namespace)
 	if r := platen(t, "retry", "failed-upload", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "will be uploaded again") {
 		t.Errorf("exit code %d, %s%s", r.code, r.out, r.errOut)
 	}
@@ -571,6 +589,7 @@ func TestStatusAndRetry(t *testing.T) {
 // One job that cannot be retried keeps no other from it.
 func TestRetrySeveral(t *testing.T) {
 	namespace := studio(t)
+	withStorage(t, namespace)
 	made(t, namespace, "well", rendered("http://x", "one"))
 	made(t, namespace, "failed-a", notUploaded("http://x"))
 	made(t, namespace, "failed-b", notUploaded("http://x"))
