@@ -552,9 +552,9 @@ var _ = Describe("Rendering", func() {
 		}
 		for body, want := range map[string][]string{
 			`{"templateId":"nope","response":{"format":"x","fileName":"a/b","scale":99,"quality":0}}`: {"response.format", "response.fileName", "response.scale", "response.quality", "templateId: namespace"},
-			`{"response":{"format":"pdf"},"pdfOptions":{"rangeFrom":2,"rangeTo":1}}`:                  {"pdfOptions.range", "templateId: "},
-			`{"templateId":"nope","videoOptions":{"trimStart":2,"trimEnd":1},"response":{"format":"mp4"},"connections":[{"provider":"x","folder":"/../a"}]}`: {
-				"videoOptions.trimEnd", "connections[0].provider", "connections[0].folder", "templateId: namespace",
+			`{"response":{"format":"pdf"},"pdfOptions":{"rangeFrom":2,"rangeTo":1}}`:                  {"rangeFrom must be at most rangeTo", "templateId: "},
+			`{"templateId":"nope","videoOptions":{"trimStart":2,"trimEnd":1},"response":{"format":"mp4"},"connections":[{"provider":"x"},{"provider":"dropbox","folder":"/../a"}]}`: {
+				"videoOptions.trimEnd", "connections[0].provider", "connections[1].folder", "templateId: namespace",
 			},
 		} {
 			refused := call(ctx, http.MethodPost, p.url+render, w.token, body)
