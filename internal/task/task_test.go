@@ -408,7 +408,8 @@ func TestBuildRefusesWhatAFormatCannotHold(t *testing.T) {
 		"gif":                   {format: "gif", width: 5000, height: 60, scale: "4", want: "a GIF animation has at most 16880 on a side"},
 		"pdf":                   {format: "pdf", width: 5000, height: 5000, scale: "1"},
 		"pdf, margin":           {format: "pdf", width: 100, height: 100, scale: "1", pdf: platenv1alpha1.PDFOptions{Margin: "100in"}, want: "would be 14475 points"},
-		"pdf, margin, more dpi": {format: "pdf", width: 100, height: 100, scale: "1", pdf: platenv1alpha1.PDFOptions{Margin: "100in", DPI: 300}},
+		"pdf, margin, more dpi": {format: "pdf", width: 100, height: 100, scale: "1", pdf: platenv1alpha1.PDFOptions{Margin: "9600px", DPI: 300}},
+		"pdf, margin on paper":  {format: "pdf", width: 100, height: 100, scale: "1", pdf: platenv1alpha1.PDFOptions{Margin: "100in", DPI: 300}, want: "would be 14424 points"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			template := newTemplate(1)
@@ -725,7 +726,7 @@ func TestBuildTakesTheFormatsOptions(t *testing.T) {
 	pdf, err := build(func(o *platenv1alpha1.OutputSpec) {
 		o.Format, o.PDF = "pdf", platenv1alpha1.PDFOptions{Margin: "1in", RangeFrom: 2, DPI: 300}
 	})
-	if err != nil || pdf.PDF != (render.PDFOptions{Margin: 96, DPI: 300, Title: "banner"}) || len(pdf.Pages) != 2 || pdf.Pages[0].Number != 2 {
+	if err != nil || pdf.PDF != (render.PDFOptions{Margin: 300, DPI: 300, Title: "banner"}) || len(pdf.Pages) != 2 || pdf.Pages[0].Number != 2 {
 		t.Errorf("%+v, %v", pdf, err)
 	}
 	for margin, want := range map[string]float64{"20": 20, "20px": 20, "2.54cm": 96, "25.4mm": 96, "0.5in": 48} {

@@ -371,6 +371,11 @@ func TestAListThatIsNoneIsNamed(t *testing.T) {
 			t.Errorf("%v: warnings %v", value, warnings)
 		}
 	}
+	// Some clients send a list as a text.
+	picture.Modifications = map[string]any{"points": `["a", "b"]`}
+	if _, warnings := run(t, start(t), picture); len(warnings) != 1 || !strings.HasPrefix(warnings[0].Details, "it is a text: give the list without quotes") {
+		t.Errorf("a list in a text: warnings %v", warnings)
+	}
 }
 
 // A modification with the name of an element changes nothing: only data-param shows a value.

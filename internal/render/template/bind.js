@@ -380,7 +380,9 @@
       element.removeAttribute('data-each');
       if (items === undefined) checkPath('data-each', name, scopes, within);
       if (items !== undefined && items !== null && items !== '' && !Array.isArray(items)) {
-        warn(`data-each="${name}" shows nothing: ${show(items)} is no list`, 'a list is written in JSON, such as ["one", "two"]');
+        const isText = typeof items === 'string' && items.trim().startsWith('[');
+        warn(`data-each="${name}" shows nothing: ${show(items)} is no list`,
+          isText ? 'it is a text: give the list without quotes around it, or declare the parameter as list' : 'a list is written in JSON, such as ["one", "two"]');
       }
       const source = element.cloneNode(true);
       if (Array.isArray(items)) checkItems(name, items, source, scopes);
