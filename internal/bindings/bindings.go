@@ -60,6 +60,9 @@ const (
 // usesValues matches the code of a script that reads values, or that makes elements which do.
 var usesValues = regexp.MustCompile(`platen\.modifications|data-(?:param|if|each)\b|dataset\.(?:param|if|each)\b`)
 
+// hasAddress matches the address of a script that a page can load: a page has no address of its own, so a relative one leads nowhere.
+var hasAddress = regexp.MustCompile(`(?i)^\s*(https?:|data:|blob:|//)`)
+
 // isPath matches a value of data-param and the like that may name a value: no spaces around it, no operators and brackets, no dot in front. noPath
 // matches what scripts have between the parts of a path.
 var (
@@ -101,6 +104,8 @@ type reader struct {
 	text strings.Builder
 	// spaced tells that it ends with a space.
 	spaced bool
+	// based tells that a base element has given relative addresses a place.
+	based bool
 }
 
 func (r *reader) walk(n *html.Node, lists []string) {
@@ -113,9 +118,12 @@ func (r *reader) walk(n *html.Node, lists []string) {
 			return // its content is no part of the page
 		}
 		if n.DataAtom == atom.Script {
-			r.page.Scripted = r.page.Scripted || Attribute(n, "src") != "" || n.FirstChild != nil && usesValues.MatchString(n.FirstChild.Data)
+			src := Attribute(n, "src")
+			loads := src != "" && (r.based || hasAddress.MatchString(src))
+			r.page.Scripted = r.page.Scripted || loads || n.FirstChild != nil && usesValues.MatchString(n.FirstChild.Data)
 			return
 		}
+		r.based = r.based || n.DataAtom == atom.Base && Attribute(n, "href") != ""
 		if list := Attribute(n, "data-each"); list != "" {
 			r.page.add(Binding{Attribute: "data-each", Path: list, Lists: lists, Type: values.List})
 			lists = append(slices.Clip(lists), list)

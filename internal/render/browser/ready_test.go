@@ -337,6 +337,16 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 	}
 }
 
+// A script that no page can load reads no values.
+func TestAScriptWithoutAnAddressUsesNothing(t *testing.T) {
+	picture := task("png", `<script src="/js/main.js"></script><h1 data-param="headline">x</h1>`)
+	picture.Modifications = map[string]any{"headlin": "x"}
+	_, warnings := run(t, start(t), picture)
+	if want := []string{"Could not load js/main.js", "Modification headlin is not used by the page"}; !slices.Equal(titlesOf(warnings), want) {
+		t.Errorf("warnings %v, want %v", warnings, want)
+	}
+}
+
 // A warning says what is meant: a name, an element, or a field of an object.
 func TestModificationsThatAreMistyped(t *testing.T) {
 	picture := task("png", `<h1 id="title" data-param="headline">x</h1><b data-param="order.total">5</b>`)

@@ -534,7 +534,8 @@
       if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.'))).length > 0) there.add(key);
     }
     for (const name of [...meant, ...[...document.querySelectorAll('[id]')].map(({ id }) => id)]) if (names.size < 200 && name !== '' && name.length <= 60) names.add(name);
-    if ([...document.scripts].some((script) => script.text.includes('platen.modifications') || script.src)) return;
+    if ([...document.scripts].some((script) => script.text.includes('platen.modifications')
+      || /^(https?|data|blob):/.test(script.src) && !script.src.startsWith(`${location.origin}/`))) return; // a relative address leads nowhere
     for (const key of Object.keys(modifications)) {
       if (!known.has(key) && key.indexOf('.') <= 0 && key !== 'canvasBackgroundColor' && key !== 'canvasBackgroundImage') unused.push(key);
     }
