@@ -280,7 +280,7 @@ const maxNames = 20
 
 // notFound explains err. If the object does not exist, the error names the one that was meant, and those that there are.
 func (c *cluster) notFound(ctx context.Context, err error, kind, name string, list client.ObjectList) error {
-	if err := isFile(name); kind == "RenderTemplate" && err != nil {
+	if err := refuseFile(name); kind == "RenderTemplate" && err != nil {
 		return err
 	}
 	switch {

@@ -172,7 +172,7 @@ func (l *lintCommand) read(ctx context.Context, names []string) (found sources, 
 		}
 	}
 	for _, name := range names {
-		if err := isFile(name); l.file == "" && err != nil && !slices.ContainsFunc(found.templates, func(t platenv1alpha1.RenderTemplate) bool { return t.Name == name }) {
+		if err := refuseFile(name); l.file == "" && err != nil && !slices.ContainsFunc(found.templates, func(t platenv1alpha1.RenderTemplate) bool { return t.Name == name }) {
 			return found, err
 		}
 	}

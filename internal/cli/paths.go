@@ -40,8 +40,8 @@ func checkFile(path string) error {
 	return nil
 }
 
-// isFile returns an error if what should be the name of a template is a file of manifests.
-func isFile(name string) error {
+// refuseFile returns an error if what should be the name of a template is a file of manifests.
+func refuseFile(name string) error {
 	if !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
 		return nil
 	}

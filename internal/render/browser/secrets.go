@@ -7,7 +7,7 @@ import "regexp"
 
 var (
 	// userInfo matches what a URL has before its host: a name, often with a password.
-	userInfo = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#@"'<>]+@`)
+	userInfo = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#"'<>]+@`)
 	// signature matches the parameters of a query that let whoever knows the URL fetch the file, as those of signed URLs do.
 	signature = regexp.MustCompile(`(?i)([?&][a-z0-9_.%-]*(?:sig|token|secret|passw|pwd|key|credential|auth)[a-z0-9_.%-]*=)[^&#\s"'<>]+`)
 )

@@ -11,6 +11,7 @@ import (
 func TestWithoutSecrets(t *testing.T) {
 	for text, want := range map[string]string{
 		"Could not load https://ada:secret@files.example/a.png":                           "Could not load https://…@files.example/a.png",
+		"https://ada:p@ss@files.example/a.png":                                            "https://…@files.example/a.png",
 		"at http://ada@files.example, and ws://b:c@d/":                                    "at http://…@files.example, and ws://…@d/",
 		"https://x.example/a.png?w=3&sig=abc%3D&v=2":                                      "https://x.example/a.png?w=3&sig=…&v=2",
 		"https://x.example/?X-Amz-Signature=abc&X-Amz-Credential=k%2F1&X-Amz-Date=2026#a": "https://x.example/?X-Amz-Signature=…&X-Amz-Credential=…&X-Amz-Date=2026#a",

@@ -468,7 +468,7 @@
       told.add(title);
     };
     const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance }));
-    const behind = {}; // the page
+    const behind = {}; // colour and image of the page's background
     share('isStyle', (name) => styles().known(name));
     share('meantStyle', (name) => styles().meant(name));
     for (const [key, value] of Object.entries(modifications)) {
@@ -496,8 +496,8 @@
     if (behind.colour || behind.image) paintBehind(styles().override, behind);
     made?.finish();
   };
-  // paintBehind gives the page a background: a colour or a gradient, and before it a picture. The root element has it, because it covers the whole page, and
-  // fixed, because the page is what it is measured by: the root element is as high as its content.
+  // paintBehind gives the page a background: a colour or a gradient, and a picture in front of it. The root element gets it, because its background covers
+  // the whole page. It is fixed, so that the page's size counts: the root element is only as high as its content.
   const paintBehind = (override, { colour, image }) => {
     const [root, body] = [document.documentElement, document.body];
     const { backgroundColor } = getComputedStyle(body);

@@ -4,8 +4,8 @@
 // Waits until a page can be painted: it is loaded, it says that it is ready, its fonts and images are decoded, and a frame is drawn.
 // It does not wait for an idle network. After timeout milliseconds, the page is painted without what is missing, with a warning. A page's
 // scripts get a frame to draw in. print says that the page is printed, with margin around it; number and total are the page's and the number of pages;
-// styles are names to look up among the styles, and families matches the font families that the cluster's renderer has. roots, text, paper, tiles and marquee are the functions of the scripts of these names, and svg has patterns
-// of SVG files.
+// styles are names to look up among the styles, and families matches the font families that the cluster's renderer has. roots, text, paper, tiles and
+// marquee are the functions of the scripts of these names, and svg has patterns of SVG files.
 (async (timeout, { roots, text, paper, tiles, marquee, svg }) => {
   const own = (name) => window[Symbol.for(`platen.${name}`)];
   const { print, margin, number, total, styles, families: installed } = own('about');
