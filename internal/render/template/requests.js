@@ -221,17 +221,30 @@
   const { VideoFrame: RealVideoFrame } = window;
   const picturePatience = 1000; // milliseconds
   const pictureless = new WeakSet(); // videos that used it up: a film draws one again in each frame
-  const awaitPicture = (video) => {
-    if (!(video instanceof HTMLVideoElement) || pictureless.has(video) || video.readyState < video.HAVE_CURRENT_DATA || !(video.videoWidth > 0)) return;
+  const drawable = new WeakSet(); // videos that a canvas draws
+  const { drawImage } = window.OffscreenCanvasRenderingContext2D?.prototype ?? {};
+  const draws = (video) => {
+    const probe = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    drawImage.call(probe, video, 0, 0, 1, 1);
+    return probe.getImageData(0, 0, 1, 1).data[3] > 0;
+  };
+  // pictureOf returns what to draw for a video: its first picture while the browser has not told the video that it has one, else the video.
+  const pictureOf = (video) => {
+    if (!(video instanceof HTMLVideoElement) || drawable.has(video) || pictureless.has(video) || video.readyState < video.HAVE_CURRENT_DATA || !(video.videoWidth > 0)) return video;
     for (const began = clock(); clock() - began < picturePatience;) {
       try {
-        new RealVideoFrame(video).close();
-        return;
+        const picture = new RealVideoFrame(video);
+        if (!draws(video)) return picture;
+        picture.close();
+        drawable.add(video);
+        video.addEventListener('emptied', () => drawable.delete(video), { once: true });
+        return video;
       } catch (error) {
-        if (error.name !== 'InvalidStateError') return; // it is of another origin, so there is no way to know
+        if (error.name !== 'InvalidStateError') return video; // it is of another origin, so there is no way to know
       }
     }
     pictureless.add(video);
+    return video;
   };
   if (RealVideoFrame !== undefined) {
     const contexts = [window.CanvasRenderingContext2D, window.OffscreenCanvasRenderingContext2D].map((kind) => [kind?.prototype, ['drawImage', 'createPattern']]);
@@ -241,14 +254,19 @@
         const real = object?.[name];
         if (real === undefined) continue;
         object[name] = { [name](...args) {
-          awaitPicture(args.find((argument) => argument instanceof HTMLVideoElement));
-          return real.apply(this, args);
+          const at = args.findIndex((argument) => argument instanceof HTMLVideoElement);
+          if (at < 0) return real.apply(this, args);
+          const picture = pictureOf(args[at]);
+          const result = real.apply(this, args.with(at, picture));
+          if (picture !== args[at]) Promise.resolve(result).then(() => picture.close(), () => picture.close());
+          return result;
         } }[name];
       }
     }
     window.VideoFrame = new Proxy(RealVideoFrame, {
       construct(target, args, self) {
-        awaitPicture(args[0]);
+        const picture = pictureOf(args[0]);
+        if (picture !== args[0] && picture instanceof RealVideoFrame) picture.close();
         return Reflect.construct(target, args, self);
       },
     });
