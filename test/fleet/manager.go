@@ -169,14 +169,17 @@ func (m *Manager) Ready(ctx context.Context) error {
 	})
 }
 
-// Wait returns how the process has ended.
+// ErrRunning means that a process has not ended in time.
+var ErrRunning = errors.New("the manager still runs")
+
+// Wait returns how the process has ended, or ErrRunning after a timeout.
 func (m *Manager) Wait(timeout time.Duration) error {
 	select {
 	case <-m.ended:
 		m.process = nil
 		return errors.Join(m.err, m.output.Close())
 	case <-time.After(timeout):
-		return fmt.Errorf("%s has not ended within %s", m.Name, timeout)
+		return fmt.Errorf("%w: %s after %s; its log is %s", ErrRunning, m.Name, timeout, m.Log)
 	}
 }
 
