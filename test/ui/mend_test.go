@@ -198,6 +198,7 @@ func TestARefusedActionStaysVisible(t *testing.T) {
 		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
 	}
 	create(t, job)
+	w.receiver(t)
 	w.finish(t, job, 1, "the account has no room")
 	viewer := w.person(t, "viewer", rbacv1.PolicyRule{
 		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list", "watch", "patch"},
