@@ -102,7 +102,9 @@ type fileView struct {
 	// Source is the file's address on this page, because not every browser can reach the content store.
 	Source string
 	// Kind is image, video or document.
-	Kind          string
+	Kind string
+	// Pages is the number of a document's pages; 0 if it is not known.
+	Pages         int
 	Width, Height int32
 	Size          int64
 	// Paths of the uploaded file, one for each connection. Holders are the connections' names if the job has several; nil otherwise.
@@ -134,6 +136,9 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		query := url.Values{"v": {p.SHA256[:min(12, len(p.SHA256))]}, "workspace": {job.Namespace}}
 		if f.ExtraSize != "" {
 			query.Set("size", f.ExtraSize)
+		}
+		if pdf := job.Spec.Output.PDF; f.Kind == "document" && pdf.RangeFrom <= 1 && pdf.RangeTo == 0 {
+			f.Pages = int(ptr.Deref(job.Status.RenderedPages, 0))
 		}
 		f.Source = fmt.Sprintf("/ui/renders/%s/files/%d?%s", url.PathEscape(job.Name), p.Page, query.Encode())
 		f.Size = ptr.Deref(p.Size, 0)
