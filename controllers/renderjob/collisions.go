@@ -18,6 +18,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -196,11 +197,11 @@ func (r *Reconciler) sameName(ctx context.Context, s *scope) (others []platenv1a
 	return others
 }
 
-func ignoresCase(u upload) bool { return u.connection.Spec.Provider == platenv1alpha1.ProviderDropbox }
+func ignoresCase(u upload) bool { return u.Connection.Spec.Provider == platenv1alpha1.ProviderDropbox }
 
 // replaces reports whether an upload replaces the file that is at its path; otherwise two jobs have two files, or one keeps its own.
 func replaces(u upload) bool {
-	policy := connect.ConflictPolicy(u.connection)
+	policy := connect.ConflictPolicy(u.Connection)
 	return policy == "" || policy == storage.Overwrite
 }
 
@@ -219,14 +220,14 @@ func findCollisions(job *platenv1alpha1.RenderJob, files []file.File, uploads []
 		if other.Name == job.Name || !older {
 			continue
 		}
-		theirs := resolveConnections(other, connections).uploads
+		theirs := uploadsOf(destination.Resolve(other, connections).Targets)
 		for _, mine := range uploads {
 			for _, their := range theirs {
-				if mine.connection.Name != their.connection.Name || !ignoresCase(mine) || !replaces(mine) {
+				if mine.Connection.Name != their.Connection.Name || !ignoresCase(mine) || !replaces(mine) {
 					continue
 				}
-				if path := otherSpelling(mine.folder, files, their.folder, fileNames(other, files)); path != "" {
-					list = append(list, collision{other.Name, path, mine.connection.Spec.Provider})
+				if path := otherSpelling(mine.Folder, files, their.Folder, fileNames(other, files)); path != "" {
+					list = append(list, collision{other.Name, path, mine.Connection.Spec.Provider})
 				}
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
 	"github.com/platen-dev/platen/internal/contenturl"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -59,7 +60,7 @@ func TestNoStatusIsRefused(t *testing.T) {
 		},
 	}
 	for specName, spec := range specs {
-		for _, size := range []struct{ files, connections int }{{1, 0}, {200, 1}, {200, maxConnections}} {
+		for _, size := range []struct{ files, connections int }{{1, 0}, {200, 1}, {200, destination.Max}} {
 			for round := range 2 {
 				t.Run(fmt.Sprintf("%s/%d files/%d connections/%d", specName, size.files, size.connections, round), func(t *testing.T) {
 					job := theJob(func(j *platenv1alpha1.RenderJob) {
@@ -115,7 +116,7 @@ func extremeManifest(files, round int) *content.Manifest {
 func extremeUploads(s *scope, connections, round int) {
 	for i := range connections {
 		u := theUpload(fmt.Sprintf("%s-%03d", strings.Repeat("c", 249), i), true)
-		u.connection.Status.ReadyCount = new(int64(1 << 62))
+		u.Connection.Status.ReadyCount = new(int64(1 << 62))
 		for j, f := range s.files {
 			page := storage.Result{ID: f.ID}
 			page.Path, page.ContentHash, page.Kept = "/"+strings.Repeat("報", 350)+"/"+f.Name, hash, true
@@ -130,7 +131,9 @@ func extremeUploads(s *scope, connections, round int) {
 		}
 		s.uploads = append(s.uploads, u)
 		s.missing = append(s.missing, platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderGCS, Name: new(strings.Repeat("a", 253))})
-		s.idle = append(s.idle, idleEntry{i, i, strings.Repeat("a", 253), "/" + pick(hostile, i), "/" + pick(hostile, i+1)})
+		s.idle = append(s.idle, destination.IdleEntry{
+			Entry: i, First: i, Connection: strings.Repeat("a", 253), Folder: "/" + pick(hostile, i), Used: "/" + pick(hostile, i+1),
+		})
 		s.present = append(s.present, strings.Repeat("b", 253)+" (dropbox)")
 		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + pick(hostile, i), platenv1alpha1.ProviderDropbox})
 	}

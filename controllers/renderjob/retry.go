@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/reconcile"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -43,15 +44,15 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 		return nil
 	}
 	requested := retryRequest(job) != ""
-	return slices.DeleteFunc(resolveConnections(job, connections).uploads, func(u upload) bool {
+	return slices.DeleteFunc(uploadsOf(destination.Resolve(job, connections).Targets), func(u upload) bool {
 		last := platenv1alpha1.JobConnectionStatus{} // stays empty when the connection did not exist
 		for _, c := range job.Status.Connections {
-			if c.Name == u.connection.Name {
+			if c.Name == u.Connection.Name {
 				last = c
 			}
 		}
-		isAnother := last.UID != "" && last.UID != string(u.connection.UID) // its count begins anew
-		isReadyAgain := u.connection.Ready() && (isAnother || ptr.Deref(u.connection.Status.ReadyCount, 0) > ptr.Deref(last.ReadyCount, 0))
+		isAnother := last.UID != "" && last.UID != string(u.Connection.UID) // its count begins anew
+		isReadyAgain := u.Connection.Ready() && (isAnother || ptr.Deref(u.Connection.Status.ReadyCount, 0) > ptr.Deref(last.ReadyCount, 0))
 		canSucceed := isReadyAgain && storage.Reason(last.Reason).Fault() != storage.FaultOfFile || hasAnotherFolder(u, last)
 		return last.Status == platenv1alpha1.UploadSuccess || !requested && !canSucceed
 	})
@@ -60,7 +61,7 @@ func uploadsToRetry(job *platenv1alpha1.RenderJob, connections []platenv1alpha1.
 // hasAnotherFolder reports whether an upload goes to another folder than that of its last failure, because the connection has another default folder,
 // which has been verified.
 func hasAnotherFolder(u upload, last platenv1alpha1.JobConnectionStatus) bool {
-	return last.Folder != "" && last.Folder != reconcile.Truncate(u.folder, maxPath) && u.connection.Ready() && u.connection.Status.DefaultFolder == u.folder
+	return last.Folder != "" && last.Folder != reconcile.Truncate(u.Folder, maxPath) && u.Connection.Ready() && u.Connection.Status.DefaultFolder == u.Folder
 }
 
 // goneConnections returns the names of the connections of a job's failed uploads that do not exist any more, or lead to another service now.

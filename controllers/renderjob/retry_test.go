@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -164,7 +165,7 @@ func TestUploadsToRetry(t *testing.T) {
 			uploads := uploadsToRetry(tc.job, tc.connections)
 			got := make([]string, 0, len(uploads))
 			for _, u := range uploads {
-				got = append(got, u.connection.Name)
+				got = append(got, u.Connection.Name)
 			}
 			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("uploads (-want +got):\n%s", diff)
@@ -199,7 +200,7 @@ func TestAFailureBeforeItsConnectionWasReadyAgainIsRetried(t *testing.T) {
 	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})
 	u.result.ReadyCount, u.result.UID = 2, "old"
 	now := withUID(readyTimes("dropbox", 3), "old")
-	u.connection, u.folder = &now, "/Renders"
+	u.Connection, u.Folder = &now, "/Renders"
 	job := failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
 		j.Status.Connections = []platenv1alpha1.JobConnectionStatus{u.status()}
 	})
@@ -213,7 +214,7 @@ func TestAFailureOfAnEarlierConnectionOfTheNameIsRetried(t *testing.T) {
 	u := theUpload("dropbox", true, &storage.Error{Class: storage.Stop, Reason: storage.ReasonTokenExpired, Message: "Token expired"})
 	u.result.ReadyCount, u.result.UID = 2, "old"
 	now := withUID(readyTimes("dropbox", 1), "new")
-	u.connection = &now
+	u.Connection = &now
 	job := failed(storage.ReasonTokenExpired, func(j *platenv1alpha1.RenderJob) {
 		j.Status.Connections = []platenv1alpha1.JobConnectionStatus{u.status()}
 	})
@@ -248,7 +249,7 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 		return job
 	}
 	mine, accented := named("mine", "Banner", "", 10), named("mine", "Caf\u00e9", "", 10)
-	uploads := resolveConnections(&mine, connections).uploads
+	uploads := uploadsOf(destination.Resolve(&mine, connections).Targets)
 	decomposed := findCollisions(&accented, of(&accented, 1), uploads, []platenv1alpha1.RenderJob{named("other", "cafe\u0301", "", 5)}, connections)
 	if diff := cmp.Diff([]collision{{"other", "/Renders/cafe\u0301.png", "dropbox"}}, decomposed, cmp.AllowUnexported(collision{})); diff != "" {
 		t.Errorf("collisions with the decomposed form of a name (-want +got):\n%s", diff)
@@ -282,7 +283,7 @@ func TestCollisionsIgnoreCaseAndNormalFormsAndNothingElse(t *testing.T) {
 		kind := connection("dropbox", platenv1alpha1.UploadAutomatic)
 		kind.Spec.Dropbox = &platenv1alpha1.DropboxSpec{ConflictPolicy: policy}
 		all := []platenv1alpha1.StorageConnection{kind}
-		if got := findCollisions(&mine, of(&mine, 1), resolveConnections(&mine, all).uploads, []platenv1alpha1.RenderJob{named("other", "banner", "", 5)}, all); len(got) != want {
+		if got := findCollisions(&mine, of(&mine, 1), uploadsOf(destination.Resolve(&mine, all).Targets), []platenv1alpha1.RenderJob{named("other", "banner", "", 5)}, all); len(got) != want {
 			t.Errorf("conflictPolicy %q: %+v", policy, got)
 		}
 	}

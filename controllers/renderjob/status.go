@@ -146,8 +146,8 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		warn(status, titles[wanted.Provider]+" connection not found for this workspace", details)
 	}
 	for _, e := range s.idle {
-		warn(status, fmt.Sprintf("spec.connections[%d] uploads nothing: it means StorageConnection '%s', as spec.connections[%d] does", e.entry, e.connection, e.first),
-			fmt.Sprintf("the files are in %s, and not in %s; name another StorageConnection in one of the two, or create another job for the second folder", e.used, e.folder))
+		warn(status, fmt.Sprintf("spec.connections[%d] uploads nothing: it means StorageConnection '%s', as spec.connections[%d] does", e.Entry, e.Connection, e.First),
+			fmt.Sprintf("the files are in %s, and not in %s; name another StorageConnection in one of the two, or create another job for the second folder", e.Used, e.Folder))
 	}
 	for _, c := range s.collisions {
 		warn(status, fmt.Sprintf("RenderJob '%s' writes to the same file in %s, which ignores case: %s", c.job, c.provider, c.path),
@@ -155,7 +155,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 	}
 	if s.retry {
 		status.Connections = slices.DeleteFunc(slices.Clone(s.job.Status.Connections), func(c platenv1alpha1.JobConnectionStatus) bool {
-			return slices.ContainsFunc(s.uploads, func(u upload) bool { return u.connection.Name == c.Name })
+			return slices.ContainsFunc(s.uploads, func(u upload) bool { return u.Connection.Name == c.Name })
 		})
 		for i := range status.Connections {
 			if c := &status.Connections[i]; slices.Contains(s.gone, c.Name) {
@@ -168,7 +168,7 @@ func setUploads(status *platenv1alpha1.RenderJobStatus, s *scope) {
 		status.Connections = append(status.Connections, u.status())
 		for _, p := range u.result.Files {
 			if p.Kept {
-				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", u.connection.Spec.Provider, p.Path), storage.KeptByPolicy)
+				warn(status, fmt.Sprintf("Kept the file that was already in %s at %s", u.Connection.Spec.Provider, p.Path), storage.KeptByPolicy)
 			}
 		}
 	}
@@ -209,8 +209,8 @@ func (s *scope) goneBesidesMissing() (gone []platenv1alpha1.JobConnection) {
 // status returns what the job's status says about an upload.
 func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	c := platenv1alpha1.JobConnectionStatus{
-		Name: u.connection.Name, Type: platenv1alpha1.ConnectionStorage, Provider: u.connection.Spec.Provider,
-		Status: platenv1alpha1.UploadPending, UID: string(u.connection.UID), ReadyCount: u.connection.Status.ReadyCount,
+		Name: u.Connection.Name, Type: platenv1alpha1.ConnectionStorage, Provider: u.Connection.Spec.Provider,
+		Status: platenv1alpha1.UploadPending, UID: string(u.Connection.UID), ReadyCount: u.Connection.Status.ReadyCount,
 	}
 	for _, p := range u.result.Files {
 		if p.Page < 1 || p.Page > maxPage {
@@ -232,7 +232,7 @@ func (u upload) status() platenv1alpha1.JobConnectionStatus {
 	case u.result.Err != nil:
 		problem := storage.AsError(u.result.Err)
 		c.Status, c.Reason, c.Error = platenv1alpha1.UploadError, validReason(string(problem.Reason), string(storage.ReasonUnexpected)), reconcile.Truncate(problem.Message, maxUploadError)
-		c.Folder = reconcile.Truncate(u.folder, maxPath)
+		c.Folder = reconcile.Truncate(u.Folder, maxPath)
 	default:
 		c.Status = platenv1alpha1.UploadSuccess
 	}

@@ -23,6 +23,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/render"
@@ -61,7 +62,7 @@ func theJob(change func(*platenv1alpha1.RenderJob)) *platenv1alpha1.RenderJob {
 // theUpload returns an upload of a job's two files through one connection.
 func theUpload(name string, done bool, errs ...error) upload {
 	c := connection(name, platenv1alpha1.UploadAutomatic)
-	u := upload{connection: &c, folder: "/Renders", result: uploader.Result{Name: name, Done: done}}
+	u := upload{Target: destination.Target{Connection: &c, Folder: "/Renders"}, result: uploader.Result{Name: name, Done: done}}
 	for i, err := range errs {
 		page := storage.Result{ID: file.ID{Page: i + 1}}
 		if page.Err = err; err == nil {
@@ -369,7 +370,7 @@ func TestStatusOfEveryMoment(t *testing.T) {
 		"two entries mean one connection": {
 			scope: scope{
 				manifest: theManifest(), uploads: []uploadOf{theUpload("dropbox", true, nil, nil)},
-				idle: []idleEntry{{entry: 1, first: 0, connection: "dropbox", folder: "/Other", used: "/Renders"}},
+				idle: []destination.IdleEntry{{Entry: 1, First: 0, Connection: "dropbox", Folder: "/Other", Used: "/Renders"}},
 			},
 			step: upload,
 			want: []string{
@@ -624,17 +625,17 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 		})
 		s.manifest.Warnings = append(s.manifest.Warnings, content.Warning{Title: strings.Repeat(longest, 1000), Details: strings.Repeat(longest, 1000)})
 		s.missing = append(s.missing, platenv1alpha1.JobConnection{Provider: platenv1alpha1.ProviderGCS, Name: new(strings.Repeat("a", 253))})
-		s.idle = append(s.idle, idleEntry{connection: strings.Repeat("a", 253), folder: strings.Repeat(longest, 1000), used: strings.Repeat(longest, 1000)})
+		s.idle = append(s.idle, destination.IdleEntry{Connection: strings.Repeat("a", 253), Folder: strings.Repeat(longest, 1000), Used: strings.Repeat(longest, 1000)})
 		s.present = append(s.present, strings.Repeat("b", 253)+" (dropbox)")
 		s.collisions = append(s.collisions, collision{strings.Repeat("a", 253), "/" + strings.Repeat(longest, 650), platenv1alpha1.ProviderDropbox})
 	}
-	for i := range maxConnections {
+	for i := range destination.Max {
 		u := theUpload(fmt.Sprintf("%s-%03d", strings.Repeat("c", 249), i), true)
-		u.connection.Status.ReadyCount = new(int64(1 << 62))
+		u.Connection.Status.ReadyCount = new(int64(1 << 62))
 		for _, f := range s.manifest.Files {
 			page := storage.Result{ID: f.ID}
 			page.Path, page.ContentHash = "/"+strings.Repeat(longest, 400)+"/"+strings.Repeat(longest, 200)+"_"+size+"_page_200 (1).jpeg", hash
-			if i == maxConnections-1 {
+			if i == destination.Max-1 {
 				page.Err = failure
 				u.result.Err = failure
 			}
@@ -648,7 +649,7 @@ func TestTheLargestStatusIsValid(t *testing.T) {
 	after := job.DeepCopy()
 	setStatus(after, s, s.waitForUploads())
 	expectValid(t, after, status.CurrentStatus)
-	if got := len(after.Status.Connections); got != maxConnections {
+	if got := len(after.Status.Connections); got != destination.Max {
 		t.Errorf("%d connections", got)
 	}
 	data, err := json.Marshal(after)

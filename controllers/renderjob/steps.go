@@ -22,6 +22,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/fonts"
 	"github.com/platen-dev/platen/internal/nearest"
@@ -86,7 +87,7 @@ type scope struct {
 	// ofProvider counts the namespace's connections to each provider; filled in by upload.
 	ofProvider map[platenv1alpha1.ProviderType]int
 	// idle are the wanted connections that another entry stands for; filled in by upload.
-	idle []idleEntry
+	idle []destination.IdleEntry
 	// collisions with the files of other jobs; filled in by upload.
 	collisions []collision
 }

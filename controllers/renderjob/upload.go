@@ -20,6 +20,7 @@ import (
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/connect"
 	"github.com/platen-dev/platen/internal/content"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/pool"
 	"github.com/platen-dev/platen/internal/reconcile"
@@ -45,7 +46,7 @@ func (r *Reconciler) uploadAhead(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	if uploads := resolveConnections(s.job, connections.Items).uploads; len(uploads) > 0 {
+	if uploads := uploadsOf(destination.Resolve(s.job, connections.Items).Targets); len(uploads) > 0 {
 		r.Uploader.Ensure(r.plan(ctx, s, uploads, s.state.Attempt, rename(s.job, arrived, s.state.Files), s.state.Lost > 0))
 	}
 	return nil
@@ -57,8 +58,8 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	if err := r.Client.List(ctx, connections, client.InNamespace(s.job.Namespace)); err != nil {
 		return fmt.Errorf("listing StorageConnections: %w", err)
 	}
-	resolved := resolveConnections(s.job, connections.Items)
-	s.missing, s.present, s.idle = resolved.missing, names(connections.Items), resolved.idle
+	resolved := destination.Resolve(s.job, connections.Items)
+	s.missing, s.present, s.idle = resolved.Missing, names(connections.Items), resolved.Idle
 	s.ofProvider = map[platenv1alpha1.ProviderType]int{}
 	for i := range connections.Items {
 		s.ofProvider[connections.Items[i].Spec.Provider]++
@@ -66,7 +67,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	if s.retry {
 		s.gone = goneConnections(s.job, connections.Items)
 	} else {
-		s.uploads = resolved.uploads
+		s.uploads = uploadsOf(resolved.Targets)
 	}
 	if len(s.uploads) == 0 {
 		return nil
@@ -80,7 +81,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 	results, _ := r.Uploader.Results(s.key(), s.job.UID, s.uploadRevision())
 	for i := range s.uploads {
 		for _, result := range results {
-			if result.Name == s.uploads[i].connection.Name {
+			if result.Name == s.uploads[i].Connection.Name {
 				s.uploads[i].result = result
 			}
 		}
@@ -92,7 +93,7 @@ func (r *Reconciler) upload(ctx context.Context, s *scope) error {
 func (s *scope) waitForUploads() error {
 	for _, u := range s.uploads {
 		if !u.result.Done {
-			return reconcile.Waiting(platenv1alpha1.UploadingReason, 0, "rendered; uploading to %s", u.connection.Name)
+			return reconcile.Waiting(platenv1alpha1.UploadingReason, 0, "rendered; uploading to %s", u.Connection.Name)
 		}
 	}
 	return nil
@@ -151,18 +152,18 @@ func (r *Reconciler) plan(ctx context.Context, s *scope, uploads []upload, attem
 	}
 	for _, u := range uploads {
 		connection := uploader.Connection{
-			Name:           u.connection.Name,
-			UID:            u.connection.UID,
+			Name:           u.Connection.Name,
+			UID:            u.Connection.UID,
 			Version:        version(u),
-			ReadyCount:     ptr.Deref(u.connection.Status.ReadyCount, 0),
-			BytesPerSecond: u.connection.Spec.MaxUploadBytesPerSecond,
-			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, s, u.connection, bytes) },
+			ReadyCount:     ptr.Deref(u.Connection.Status.ReadyCount, 0),
+			BytesPerSecond: u.Connection.Spec.MaxUploadBytesPerSecond,
+			Open:           func(ctx context.Context) (storage.Provider, error) { return r.open(ctx, s, u.Connection, bytes) },
 		}
 		for _, f := range files {
 			connection.Files = append(connection.Files, storage.File{
 				File:           f,
-				Path:           storage.JoinPath(u.folder, f.Name),
-				ConflictPolicy: connect.ConflictPolicy(u.connection),
+				Path:           storage.JoinPath(u.Folder, f.Name),
+				ConflictPolicy: connect.ConflictPolicy(u.Connection),
 				Doubtful:       doubtful,
 				Open: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 					reader, err := r.Store.NewRangeReader(ctx, s.ref().Key(attempt, f), f.Size, offset, length)
@@ -190,8 +191,8 @@ func (r *Reconciler) plan(ctx context.Context, s *scope, uploads []upload, attem
 // version names where an upload goes and how: the connection, those fields of its spec that count for the upload, and the folder, which is the job's own or
 // the connection's. The rate is none of them, because it counts for what is on its way.
 func version(u upload) string {
-	spec := u.connection.Spec
-	spec.DefaultFolder, spec.MaxUploadBytesPerSecond = platenv1alpha1.FolderPath(u.folder), 0
+	spec := u.Connection.Spec
+	spec.DefaultFolder, spec.MaxUploadBytesPerSecond = platenv1alpha1.FolderPath(u.Folder), 0
 	if spec.UploadPolicy != platenv1alpha1.UploadDisabled {
 		spec.UploadPolicy = ""
 	}
@@ -199,7 +200,7 @@ func version(u upload) string {
 	if err != nil { // of strings and numbers: never
 		return ""
 	}
-	return string(u.connection.UID) + string(text)
+	return string(u.Connection.UID) + string(text)
 }
 
 // open opens a connection for an upload of files with so many bytes. A disabled connection takes none, and a full account is not sent what does not

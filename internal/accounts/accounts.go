@@ -115,7 +115,7 @@ func (c Connection) credentials() credentials.Redacted {
 	return credentials.Redacted{"appKey": c.AppKey, "refreshToken": c.RefreshToken}
 }
 
-// Manifests returns the Secret and the StorageConnection as Save applies them.
+// Manifests returns the Secret and the StorageConnection as Save applies them, but without the mark of a Secret that disconnecting deletes.
 func (c Connection) Manifests() (*applycorev1.SecretApplyConfiguration, *unstructured.Unstructured) {
 	access := map[string]any{"credentialsSecretRef": map[string]any{"name": c.secretName()}}
 	spec := map[string]any{"provider": string(platenv1alpha1.ProviderDropbox), "dropbox": access}

@@ -134,6 +134,9 @@ func (s *sources) take(ctx context.Context, document []byte) (problems []error) 
 		Items           []json.RawMessage `json:"items"`
 	}{}
 	if err := yaml.Unmarshal(document, &head); err != nil {
+		if problem := task.SyntaxProblem(string(document)); problem != "" {
+			return []error{errors.New("yaml: " + problem)}
+		}
 		if syntax, found := strings.CutPrefix(err.Error(), notYAML); found {
 			return []error{errors.New(syntax)}
 		}

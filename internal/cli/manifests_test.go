@@ -44,6 +44,7 @@ func TestManifests(t *testing.T) {
 		"a list of kubectl":       {file: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(cardManifest, "\n", "\n  ")},
 		"JSON":                    {file: `{"apiVersion": "platen.dev/v1alpha1", "kind": "RenderTemplate", "metadata": {"name": "card"}, "spec": {"pages": [{"name": "a", "width": 1, "height": 1, "html": "x"}]}}`},
 		"a tab":                   {replace: []string{"    width", "\twidth"}, error: "the standard input, document 1: yaml: line 8: "},
+		"a brace too few":         {replace: []string{"metadata:", "metadata: {name: card", "  name: card\n", ""}, error: "the standard input, document 1: yaml: line 4: did not find expected ',' or '}'"},
 		"a fraction of a pixel":   {replace: []string{"100", "100.5"}, error: "the standard input, document 1: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not a number with a fraction"},
 		"a word for a number":     {replace: []string{"100", "100px"}, error: "the standard input, document 1: RenderTemplate 'card': spec.pages[0].width: must be a whole number, not text"},
 		"an object for a list":    {replace: []string{"- name: front", "  name: front"}, error: "RenderTemplate 'card': spec.pages: must be a list, not an object"},

@@ -4,7 +4,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/destination"
 )
 
 // status is kubectl platen status.
@@ -206,45 +206,17 @@ func (r *retryCommand) nowhere(ctx context.Context, c *cluster, job *platenv1alp
 	if c.list(ctx, list, false) != nil {
 		return ""
 	}
-	disabled := ""
-	for i := range list.Items {
-		connection := &list.Items[i]
-		switch {
-		case !usedBy(job, connection), uploadedThrough(job, connection.Name):
-		case connection.Spec.UploadPolicy != platenv1alpha1.UploadDisabled:
-			return ""
-		case disabled == "":
-			disabled = connection.Name
-		}
-	}
+	obstacle := destination.FindObstacle(job, list.Items)
 	switch {
-	case disabled != "":
-		return fmt.Sprintf("spec.uploadPolicy of StorageConnection '%s' is Disabled; make it Automatic, and Platen uploads the files by itself: %s", disabled, enable(disabled, c.namespace))
+	case obstacle == nil:
+		return ""
+	case obstacle.Disabled != "":
+		return obstacle.Text + "; make it Automatic, and Platen uploads the files by itself: " + enable(obstacle.Disabled, c.namespace)
 	case job.Spec.Connections == nil:
-		return fmt.Sprintf("no StorageConnection of the namespace has the uploadPolicy Automatic; list them (kubectl platen connections -n %s), and make one Automatic", c.namespace)
+		return obstacle.Text + fmt.Sprintf("; list them (kubectl platen connections -n %s), and make one Automatic", c.namespace)
 	default:
-		return "the StorageConnection that its spec.connections names does not exist; create it, or name another, and Platen uploads the files by itself:" +
-			forJob(job, strings.ReplaceAll(editJob, "\n", " "))
+		return obstacle.Text + "; create it, or name another, and Platen uploads the files by itself:" + forJob(job, strings.ReplaceAll(editJob, "\n", " "))
 	}
-}
-
-// usedBy tells whether a job may upload through a connection: one that its spec.connections mean or, without these, an automatic one, or one that has
-// been disabled since.
-func usedBy(job *platenv1alpha1.RenderJob, connection *platenv1alpha1.StorageConnection) bool {
-	if job.Spec.Connections == nil {
-		wasUsed := slices.ContainsFunc(job.Status.Connections, func(s platenv1alpha1.JobConnectionStatus) bool { return s.Name == connection.Name })
-		return connection.Spec.UploadPolicy == platenv1alpha1.UploadAutomatic || wasUsed && connection.Spec.UploadPolicy == platenv1alpha1.UploadDisabled
-	}
-	return slices.ContainsFunc(job.Spec.Connections, func(wanted platenv1alpha1.JobConnection) bool {
-		return wanted.Provider == connection.Spec.Provider && cmp.Or(ptr.Deref(wanted.Name, ""), connection.Name) == connection.Name
-	})
-}
-
-// uploadedThrough tells whether a job's files are uploaded through the connection of a name.
-func uploadedThrough(job *platenv1alpha1.RenderJob, name string) bool {
-	return slices.ContainsFunc(job.Status.Connections, func(s platenv1alpha1.JobConnectionStatus) bool {
-		return s.Name == name && s.Status == platenv1alpha1.UploadSuccess
-	})
 }
 
 // await waits until the manager has handled the request, and prints the result, with the job's name if it is one of several.

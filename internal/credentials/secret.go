@@ -15,5 +15,5 @@ func (r Redacted) Secret(namespace, name string) *applycorev1.SecretApplyConfigu
 	for key, value := range r {
 		data[key] = []byte(value)
 	}
-	return applycorev1.Secret(name, namespace).WithLabels(map[string]string{platenv1alpha1.CredentialsLabel: "true", managedByLabel: managedBy}).WithData(data)
+	return applycorev1.Secret(name, namespace).WithLabels(map[string]string{platenv1alpha1.CredentialsLabel: "true"}).WithData(data)
 }

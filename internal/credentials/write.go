@@ -42,8 +42,8 @@ func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values
 		return false, fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
 	}
 	secret := values.Secret(namespace, name)
-	if before.ResourceVersion != "" && before.Labels[managedByLabel] != managedBy {
-		delete(secret.Labels, managedByLabel) // DeleteOurs must leave a Secret that a person made
+	if before.ResourceVersion == "" || before.Labels[managedByLabel] == managedBy { // DeleteOurs must leave a Secret that a person made
+		secret.WithLabels(map[string]string{managedByLabel: managedBy})
 	}
 	if err := w.Apply(ctx, secret, options...); err != nil {
 		return false, err
@@ -67,6 +67,18 @@ func keeper(secret *corev1.Secret) string {
 	return ""
 }
 
+// isOurs reports whether ApplyDropbox has made a Secret, and nothing else keeps it.
+func isOurs(secret *corev1.Secret) bool {
+	return secret.Labels[managedByLabel] == managedBy && keeper(secret) == ""
+}
+
+// IsOurs reports whether a Secret is there that DeleteOurs deletes.
+func (w Writer) IsOurs(ctx context.Context, namespace, name string) (bool, error) {
+	secret := &corev1.Secret{}
+	err := w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
+	return err == nil && isOurs(secret), client.IgnoreNotFound(err)
+}
+
 // DeleteOurs deletes a Secret that ApplyDropbox has made. It leaves any other Secret, and gone is then false.
 func (w Writer) DeleteOurs(ctx context.Context, namespace, name string) (gone bool, err error) {
 	secret := &corev1.Secret{}
@@ -74,7 +86,7 @@ func (w Writer) DeleteOurs(ctx context.Context, namespace, name string) (gone bo
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
-	if err != nil || secret.Labels[managedByLabel] != managedBy || keeper(secret) != "" {
+	if err != nil || !isOurs(secret) {
 		return false, err
 	}
 	err = w.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})

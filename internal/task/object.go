@@ -4,6 +4,7 @@
 package task
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func readObject(text string) (map[string]any, error) {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, errNoObject
 	} else if err != nil {
-		return nil, fmt.Errorf("%w: %.200s", errNoObject, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("%w: %.200s", errNoObject, cmp.Or(SyntaxProblem(text), strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
 	if !errors.Is(decoder.Decode(&more), io.EOF) {
 		return nil, errDocuments

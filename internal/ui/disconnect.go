@@ -22,6 +22,8 @@ type disconnectView struct {
 	connectionView
 	// Others are the other connections to the account, through which Platen keeps its access.
 	Others []string
+	// DeletesSecret tells whether the Secret is deleted with the connection.
+	DeletesSecret bool
 }
 
 // disconnectPage asks the visitor for confirmation.
@@ -36,6 +38,13 @@ func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visit
 			return err
 		}
 		view.Others = others
+	}
+	if !view.Bucket {
+		ours, err := credentials.Writer{Client: v.Client}.IsOurs(r.Context(), v.Workspace, view.Secret)
+		if err != nil {
+			return err
+		}
+		view.DeletesSecret = ours
 	}
 	s.views.page(w, http.StatusOK, "disconnect", page{Title: "Disconnect " + c.Name, Section: "storage", Session: v.session, Body: view})
 	return nil

@@ -25,6 +25,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/contenturl"
+	"github.com/platen-dev/platen/internal/destination"
 	"github.com/platen-dev/platen/internal/file"
 )
 
@@ -43,6 +44,8 @@ type jobView struct {
 	Milliseconds   int64
 	Finished       bool
 	CanRetry       bool
+	// Obstacle says why no connection takes the failed uploads of a job; empty if one does.
+	Obstacle string
 	// Tried is when the uploads were last retried; zero if they were not.
 	Tried time.Time
 	// Again is the address of the form with the values of a finished job; empty for any other.
@@ -55,7 +58,7 @@ type jobView struct {
 
 // AgainText is the text of the link to Again.
 func (v jobView) AgainText() string {
-	if v.CanRetry || v.Words.Tone == bad {
+	if v.CanRetry || v.Obstacle != "" || v.Words.Tone == bad {
 		return "Render again with other values"
 	}
 	return "Render again"
@@ -99,7 +102,9 @@ type fileView struct {
 	// Source is the file's address on this page, because not every browser can reach the content store.
 	Source string
 	// Kind is image, video or document.
-	Kind          string
+	Kind string
+	// Pages is the number of a document's pages; 0 if it is not known.
+	Pages         int
 	Width, Height int32
 	Size          int64
 	// Paths of the uploaded file, one for each connection. Holders are the connections' names if the job has several; nil otherwise.
@@ -132,6 +137,9 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		if f.ExtraSize != "" {
 			query.Set("size", f.ExtraSize)
 		}
+		if pdf := job.Spec.Output.PDF; f.Kind == "document" && pdf.RangeFrom <= 1 && pdf.RangeTo == 0 {
+			f.Pages = int(ptr.Deref(job.Status.RenderedPages, 0))
+		}
 		f.Source = fmt.Sprintf("/ui/renders/%s/files/%d?%s", url.PathEscape(job.Name), p.Page, query.Encode())
 		f.Size = ptr.Deref(p.Size, 0)
 		for _, c := range job.Status.Connections {
@@ -145,6 +153,38 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 			}
 		}
 		v.Files = append(v.Files, f)
+	}
+	return v
+}
+
+// obstacles says of the jobs, by their names, why no connection of the workspace takes their failed uploads. It knows nothing if the visitor may not
+// list the connections, or if there are more than the page lists.
+func (v *visitor) obstacles(ctx context.Context, jobs ...*platenv1alpha1.RenderJob) (map[string]string, error) {
+	failed := slices.DeleteFunc(slices.Clone(jobs), func(job *platenv1alpha1.RenderJob) bool { return !uploadFailed(job) })
+	if len(failed) == 0 {
+		return nil, nil
+	}
+	list := &platenv1alpha1.StorageConnectionList{}
+	err := v.List(ctx, list, client.InNamespace(v.Workspace), client.Limit(maxConnections))
+	if apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, job := range failed {
+		if obstacle := destination.FindObstacle(job, list.Items); obstacle != nil && list.Continue == "" {
+			found[job.Name] = obstacle.Text
+		}
+	}
+	return found, nil
+}
+
+// forObstacle returns the view of a job whose failed uploads no connection takes, as text says; the view as it is if text is empty.
+func (v jobView) forObstacle(text string) jobView {
+	if text != "" {
+		v.CanRetry, v.Obstacle = false, text
 	}
 	return v
 }
@@ -332,9 +372,13 @@ func (s *Server) gallery(w http.ResponseWriter, r *http.Request, v *visitor) err
 	}
 	// The minute is part of the digest, because the ages on the page change with it.
 	_, _ = fmt.Fprintln(digest, v.Workspace, view.Previews, view.Find, may, number, len(jobs), view.Others, view.Running, s.Clock.Now().Unix()/60)
+	obstacles, err := v.obstacles(r.Context(), jobs[from:to]...)
+	if err != nil {
+		return err
+	}
 	for _, job := range jobs[from:to] {
-		one := viewJob(job).forWhoMay(may, titles)
-		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion, one.TemplateGone)
+		one := viewJob(job).forObstacle(obstacles[job.Name]).forWhoMay(may, titles)
+		_, _ = fmt.Fprintln(digest, job.UID, job.ResourceVersion, one.TemplateGone, one.Obstacle)
 		view.Jobs = append(view.Jobs, one)
 	}
 	view.Digest = hex.EncodeToString(digest.Sum(nil)[:12])
@@ -425,23 +469,27 @@ func (s *Server) viewFor(ctx context.Context, v *visitor, job *platenv1alpha1.Re
 		return jobView{}, err
 	}
 	titles, err := s.titles(ctx, v)
-	return viewJob(job).forWhoMay(may, titles), err
+	if err != nil {
+		return jobView{}, err
+	}
+	obstacles, err := v.obstacles(ctx, job)
+	return viewJob(job).forObstacle(obstacles[job.Name]).forWhoMay(may, titles), err
 }
 
-// retry asks the manager to retry the uploads of a job.
+// retry retries the uploads of a job, unless no connection takes them.
 func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	job, err := s.findJob(r.Context(), v, r.PathValue("job"))
 	if err != nil {
 		return err
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
-	}})
+	obstacles, err := v.obstacles(r.Context(), job)
 	if err != nil {
 		return err
 	}
-	if err := v.Patch(r.Context(), job, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return err
+	if obstacles[job.Name] == "" { // else the page says what it is
+		if err := s.askToRetry(r.Context(), v, job); err != nil {
+			return err
+		}
 	}
 	if !isHTMX(r) {
 		http.Redirect(w, r, "/ui/renders/"+url.PathEscape(job.Name), http.StatusSeeOther)
@@ -457,6 +505,17 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request, v *visitor) error
 	}
 	s.views.fragment(w, http.StatusOK, part, view)
 	return nil
+}
+
+// askToRetry asks the manager to retry the uploads of a job.
+func (s *Server) askToRetry(ctx context.Context, api client.Client, job *platenv1alpha1.RenderJob) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]string{platenv1alpha1.RetryUploadsAnnotation: s.Clock.Now().UTC().Format(time.RFC3339Nano)},
+	}})
+	if err != nil {
+		return err
+	}
+	return api.Patch(ctx, job, client.RawPatch(types.MergePatchType, patch))
 }
 
 // fileTypes are the content types of rendered files. The page serves no others.

@@ -71,13 +71,17 @@ func viewConnection(c *platenv1alpha1.StorageConnection) connectionView {
 		v.Email, v.DisplayName = a.Email, a.DisplayName
 	}
 	if space := c.Status.Space; space != nil && space.Used != nil && space.Allocated != nil {
-		v.Used, v.Allocated = *space.Used, *space.Allocated
-		v.High = v.Allocated / 10 * 9
+		v.setSpace(*space.Used, *space.Allocated)
 	}
 	if verified := c.Status.LastVerifiedTime; verified != nil {
 		v.Verified = verified.Time
 	}
 	return v
+}
+
+// setSpace sets how full the account is, in bytes; allocated is 0 if the service does not say.
+func (v *connectionView) setSpace(used, allocated int64) {
+	v.Used, v.Allocated, v.High = used, allocated, allocated/10*9
 }
 
 // accountRights are what a visitor may do with the connections of the workspace.
@@ -235,21 +239,23 @@ func reconnect(err error) bool {
 
 // connection shows one connection.
 func (s *Server) connection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	return s.showConnection(w, r, v, c, nil)
+	return s.showConnection(w, r, v, c, nil, storage.Account{})
 }
 
-func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words) error {
+// showConnection shows a connection with the notice of a test, nil for none. who is what the account has answered if the test passed.
+func (s *Server) showConnection(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection, notice *words, who storage.Account) error {
 	may, err := v.accountRights(r.Context())
 	if err != nil {
 		return err
 	}
 	view := viewConnection(c).forWhoMay(may)
 	view.Notice = notice
+	// The account's answer is newer than the status, which follows.
 	if notice != nil && notice.Tone == good {
-		view.Verified = s.Clock.Now() // the status follows
+		view.Verified = s.Clock.Now()
+		view.setSpace(who.SpaceUsed, who.SpaceAllocated)
 	}
 	if notice != nil && notice.Tone == bad {
-		// The account's answer is newer than the status.
 		view.Words, view.Broken, view.Connected = words{bad, notice.Title, ""}, true, false
 	}
 	if isHTMX(r) {
@@ -266,7 +272,7 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *pla
 		if err := s.verify(r.Context(), v, c); err != nil {
 			return err
 		}
-		return s.showConnection(w, r, v, c, nil)
+		return s.showConnection(w, r, v, c, nil, storage.Account{})
 	}
 	who := storage.Account{}
 	account, err := s.open(r.Context(), v, c)
@@ -283,7 +289,7 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request, v *visitor, c *pla
 	if err := s.askToVerify(r.Context(), v, c); err != nil {
 		return err
 	}
-	return s.showConnection(w, r, v, c, notice)
+	return s.showConnection(w, r, v, c, notice, who)
 }
 
 // askToVerify lets the status follow what the visitor has done, so that the page says the same later. Whoever may not change the connection sees the

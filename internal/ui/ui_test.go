@@ -592,6 +592,27 @@ func TestExtraSizes(t *testing.T) {
 	}
 }
 
+// A document is one file of several pages.
+func TestPagesOfADocument(t *testing.T) {
+	for name, tc := range map[string]struct {
+		output platenv1alpha1.OutputSpec
+		want   int
+	}{
+		"a document":           {platenv1alpha1.OutputSpec{Format: "pdf"}, 3},
+		"from its first page":  {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeFrom: 1}}, 3},
+		"from its second page": {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeFrom: 2}}, 0},
+		"up to its first page": {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeTo: 1}}, 0},
+		"a picture":            {platenv1alpha1.OutputSpec{Format: "png"}, 0},
+	} {
+		job := jobAt("Ready=True/Succeeded", "Finished=True/x")
+		job.Spec.Output, job.Status.RenderedPages = tc.output, new(int32(3))
+		job.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1, SHA256: strings.Repeat("a", 64)}}
+		if got := viewJob(job).Files[0].Pages; got != tc.want {
+			t.Errorf("%s: got %d pages, want %d", name, got, tc.want)
+		}
+	}
+}
+
 // The page names a role that has the right which was missing.
 func TestRoleFor(t *testing.T) {
 	forbidden := func(group, resource string) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -393,6 +394,10 @@ func TestManifestsNeedNoCluster(t *testing.T) {
 		if !works(t, key, string(secret.Data["refreshToken"])) || secret.Namespace != namespace || connection.Spec.DefaultFolder != "/Marketing" ||
 			connection.Spec.UploadPolicy != platenv1alpha1.UploadOnRequest || connection.Spec.Dropbox.CredentialsSecretRef.Name != secret.Name {
 			t.Errorf("connection %+v", connection.Spec)
+		}
+		// It is the Secret of whoever applies it: the page's Disconnect must leave it.
+		if diff := cmp.Diff(map[string]string{platenv1alpha1.CredentialsLabel: "true"}, secret.Labels); diff != "" {
+			t.Errorf("labels of the Secret (-want +got):\n%s", diff)
 		}
 	}
 	nothingWritten(t, namespace)

@@ -133,14 +133,15 @@ func TestLastChecked(t *testing.T) {
 	b.Sees("Connected")
 	c := w.connection(t)
 	c.Status.LastVerifiedTime = new(metav1.NewTime(time.Now().Add(-3 * time.Hour)))
+	c.Status.Space = &platenv1alpha1.StorageSpace{Used: new(int64(7 << 40)), Allocated: new(int64(8 << 40))}
 	if err := world.admin.Status().Update(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	b.open("/ui/storage")
-	b.Sees("Last checked", "3 hours ago")
+	b.Sees("Last checked", "3 hours ago", "of 8.0 TiB")
 	b.Click("#test-dropbox")
-	b.Sees("It works.", "just now")
-	b.Holds(`!document.body.innerText.includes("3 hours ago")`)
+	b.Sees("It works.", "just now", "of 1.9 GiB")
+	b.Holds(`!document.body.innerText.includes("3 hours ago") && !document.body.innerText.includes("TiB") && document.querySelector("meter").value < document.querySelector("meter").high`)
 	// The page says so later, too.
 	suite.Eventually(t, "the status follows", func() error {
 		if last := w.connection(t).Status.LastVerifiedTime; time.Since(last.Time) > time.Hour {
@@ -198,6 +199,7 @@ func TestARefusedActionStaysVisible(t *testing.T) {
 		Spec:       platenv1alpha1.RenderJobSpec{TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"}},
 	}
 	create(t, job)
+	w.receiver(t)
 	w.finish(t, job, 1, "the account has no room")
 	viewer := w.person(t, "viewer", rbacv1.PolicyRule{
 		APIGroups: []string{platenv1alpha1.GroupVersion.Group}, Resources: []string{"renderjobs", "rendertemplates", "storageconnections"}, Verbs: []string{"get", "list", "watch", "patch"},

@@ -369,6 +369,10 @@ func TestDisconnectSaysWhatItCouldNotDo(t *testing.T) {
 		create(t, &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}, Spec: platenv1alpha1.StorageConnectionSpec{
 			Provider: platenv1alpha1.ProviderDropbox, Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: name}},
 		}})
+		_, _, before := send(t, request(t, http.MethodGet, "/ui/storage/"+name+"/disconnect", nil, cookies, nil))
+		if want := name == "incomplete"; strings.Contains(before, "The Secret <code>"+name+"</code>, which connecting made, is deleted too.") != want {
+			t.Errorf("%s: the question says that the Secret is deleted: want %t\n%s", name, want, before)
+		}
 		status, _, body := send(t, request(t, http.MethodPost, "/ui/storage/"+name+"/disconnect", nil, cookies, nil))
 		if status != http.StatusOK {
 			t.Errorf("%s: answered with %d\n%s", name, status, body)

@@ -175,6 +175,7 @@ func TestConnectErrorsBesideTheField(t *testing.T) {
 func TestRenderAgain(t *testing.T) {
 	w, b := newWorkspace(t), newBrowser(t)
 	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline", Required: new(true)})
+	w.receiver(t)
 	b.signIn(w)
 	b.open("/ui/templates/banner")
 	b.Holds(`document.querySelector("#code").textContent.includes("kubectl platen fetch NAME -n ` + w.name + `")`)
@@ -207,6 +208,38 @@ func TestRenderAgain(t *testing.T) {
 	b.Holds(`document.querySelector('[name="p.headline"]').value === "Summer"`)
 	b.Holds(`document.querySelector("#folder").value === "/taken.txt" && document.querySelector("#form details").open`)
 	b.Screenshots("template-again")
+}
+
+// Where no connection takes a failed upload, the page offers no retry and says why, also to somebody who clicks what an older page shows.
+func TestNothingTakesTheUpload(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner")
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "summer"}, Spec: platenv1alpha1.RenderJobSpec{
+		TemplateRef: platenv1alpha1.TemplateReference{Name: "banner"},
+		Connections: []platenv1alpha1.JobConnection{{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: new("dropbox")}},
+	}}
+	create(t, job)
+	w.finish(t, job, 1, "Dropbox did not answer")
+	const gone = "The upload cannot be tried again: the StorageConnection that its spec.connections names does not exist."
+	b.signIn(w)
+	b.open("/ui/renders/summer")
+	b.Sees("Rendered, not uploaded", gone, "Render again with other values")
+	b.Holds(`document.querySelector("#retry") === null`)
+	b.Screenshots("render-no-connection")
+	b.open("/ui/renders")
+	b.Sees(gone)
+	b.Holds(`document.querySelector("#retry-summer") === null`)
+
+	// The list follows the connections, although the job stays as it is.
+	connection := w.receiver(t)
+	b.Holds(`document.querySelector("#retry-summer") !== null && !document.body.innerText.includes("cannot be tried")`)
+	if err := world.admin.Delete(t.Context(), connection); err != nil {
+		t.Fatal(err)
+	}
+	status, _, body := send(t, request(t, http.MethodPost, "/ui/renders/summer/retry", nil, signedIn(t, w.token), func(h http.Header) { h.Set("HX-Request", "true") }))
+	if status != http.StatusOK || !strings.Contains(body, gone) || w.job(t).Annotations[platenv1alpha1.RetryUploadsAnnotation] != "" {
+		t.Errorf("answered with %d, and the annotations are %v\n%s", status, w.job(t).Annotations, body)
+	}
 }
 
 // A new connection does not take the place of another: whoever wants that uses the button of the other.

@@ -261,6 +261,17 @@ func (w *workspace) templateFromConfigMap(t *testing.T) *platenv1alpha1.RenderTe
 	return template
 }
 
+// receiver makes a connection that receives every render of the workspace, and whose credentials are not there.
+func (w *workspace) receiver(t *testing.T) *platenv1alpha1.StorageConnection {
+	t.Helper()
+	c := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "dropbox"}, Spec: platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderDropbox, UploadPolicy: platenv1alpha1.UploadAutomatic,
+		Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "dropbox-credentials"}},
+	}}
+	create(t, c)
+	return c
+}
+
 // job waits for the job of the workspace that is no preview.
 func (w *workspace) job(t *testing.T) *platenv1alpha1.RenderJob {
 	t.Helper()
