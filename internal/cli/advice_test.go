@@ -372,9 +372,9 @@ func TestAdviceToPreviewHasTheJobsValues(t *testing.T) {
 func TestAdviceToPreviewNamesTheValuesThatItLeavesOut(t *testing.T) {
 	const usual = "Look at the template on this machine, correct it, then render the job again"
 	huge := `"` + strings.Repeat("x", maxArgument) + `"`
-	many := ""
-	for n := range 12 {
-		many += fmt.Sprintf(`,"%02d=": 1`, n)
+	many := make([]string, 0, 12)
+	for n := range cap(many) {
+		many = append(many, fmt.Sprintf(`"%02d=": 1`, n))
 	}
 	for name, c := range map[string]struct {
 		given string
@@ -385,7 +385,7 @@ func TestAdviceToPreviewNamesTheValuesThatItLeavesOut(t *testing.T) {
 		"a picture":  {given: `{"photo": ` + huge + `, "title": "Hi"}`, want: "'photo'"},
 		"ConfigMaps": {maps: []string{"NS", "prices", "prices"}, want: "the values of ConfigMap 'NS', the values of ConfigMap 'prices'"},
 		"both":       {given: `{"a=b": 1, "a\\b": ["` + strings.Repeat("x", 2000) + `"]}`, maps: []string{"prices"}, want: `'a=b', 'a\b', the values of ConfigMap 'prices'`},
-		"many":       {given: `{` + many[1:] + `}`, want: "'00=', '01=', '02=', '03=', '04=', '05=', '06=', '07=', '08=', '09=', 2 more"},
+		"many":       {given: "{" + strings.Join(many, ",") + "}", want: "'00=', '01=', '02=', '03=', '04=', '05=', '06=', '07=', '08=', '09=', 2 more"},
 	} {
 		job := jobWith(platenv1alpha1.RenderFailedReason, "x")
 		if c.given != "" {
