@@ -512,32 +512,31 @@
     override(root, 'background-attachment', 'fixed');
   };
 
-  // names are those of values that a key could have meant, at most 200, and elements what its style could have been for.
+  // names are those of values that a key could have meant, and styled what its style could have been for, at most 200 each.
   const names = new Set();
-  const elements = new Set();
+  const styled = new Set();
   share('names', names);
-  share('elements', elements);
+  share('elements', styled);
 
   // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads
   // platen.modifications itself may use any key.
   const noteUnused = () => {
     const known = new Set();
     const meant = new Set();
-    const styled = new Set([...document.querySelectorAll('[id]')].map(({ id }) => id));
     for (const attribute of ['data-param', 'data-param-href', 'data-if', 'data-each']) {
       for (const element of document.querySelectorAll(`[${attribute}]`)) {
         const path = element.getAttribute(attribute).replace(/^!/, '');
         const [name] = path.split('.');
         known.add(name);
         if (isPath(path)) meant.add(name).add(path);
-        if (isPath(path) && attribute === 'data-param' && name === path) styled.add(path);
         there.add(path);
       }
     }
     for (const key of Object.keys(modifications)) {
       if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.'))).length > 0) there.add(key);
     }
-    for (const [from, to] of [[meant, names], [styled, elements]]) {
+    const elements = [...document.querySelectorAll('[id], [data-param]')].flatMap((element) => [element.id, element.getAttribute('data-param') ?? '']);
+    for (const [from, to] of [[meant, names], [elements.filter((name) => isPath(name) && !name.includes('.')), styled]]) {
       for (const name of from) if (to.size < 200 && name !== '' && name.length <= 60) to.add(name);
     }
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications')
