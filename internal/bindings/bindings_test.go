@@ -4,6 +4,7 @@
 package bindings
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -42,6 +43,41 @@ func TestBound(t *testing.T) {
 		if got := Bound(Parameters(template, Inline), key); got != want {
 			t.Errorf("%s is %q, want %q", key, got, want)
 		}
+	}
+}
+
+func TestWanted(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "dishes", Type: platenv1alpha1.ParameterList}, {Name: "points", Type: platenv1alpha1.ParameterList}, {Name: "gone", Type: platenv1alpha1.ParameterList}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<li data-each="dishes"><b data-param="name">Fish & Chips</b></li><li data-each="points" data-param="item">x</li>
+		<b data-param="order.total">5</b><li data-each="long"><b data-param="name">` + strings.Repeat("x", maxWanted) + `</b></li>`}}
+	list, lines := "a list: JSON, such as "+values.ExampleList, "a list: JSON, such as "+values.ExampleList+", or text with one item a line"
+	for _, c := range []struct {
+		key  string
+		kind values.Type
+		text string
+		want string
+	}{
+		{"dishes", values.List, `["a`, `a list: JSON, such as [{"name":"Fish & Chips"}]`}, // whose items are no lines of text
+		{"points", values.List, `["a`, lines},
+		{"gone", values.List, `["a`, lines},
+		{"long", values.List, `["a`, `a list: JSON, such as [{"name":"` + strings.Repeat("x", maxWanted-len(`[{"name":"`)) + "…"},
+		{"order", values.Object, "5", `an object in JSON, such as {"total":"5"}`},
+		{"nothing", values.Object, "5", "an object in JSON, such as " + values.ExampleObject},
+		{"dishes", values.List, `[{"a":1,"a":2}]`, "a list whose objects have each field once: [0].a is there twice"},
+	} {
+		_, err := values.ReadText(c.kind, c.text)
+		refused := (*values.Error)(nil)
+		if !errors.As(err, &refused) {
+			t.Fatalf("%s: %v", c.text, err)
+		}
+		if got := Wanted(refused, Parameters(template, Inline), c.key); got != c.want {
+			t.Errorf("%s of %s: %q, want %q", c.text, c.key, got, c.want)
+		}
+	}
+	refused := &values.Error{Want: list}
+	if got := Wanted(refused, Parameters(template, Inline), "dishes"); got != `a list: JSON, such as [{"name":"Fish & Chips"}]` || refused.Want != list {
+		t.Errorf("%q, and the error has %q", got, refused.Want)
 	}
 }
 

@@ -60,12 +60,17 @@ var canvas = []string{"canvasBackgroundColor", "canvasBackgroundImage"}
 // OfEveryPage tells whether every page takes a modification, whatever its HTML. key has no page's number.
 func OfEveryPage(key string) bool { return slices.Contains(canvas, key) }
 
-// Known returns the names of values and elements, the whole paths, and the keys that every page takes. It leaves out what is no name, such as that of
+// Values returns the names of values, the whole paths, and the keys that every page takes. It leaves out what is no name, such as that of
 // data-if="! sold": nobody means it.
-func (n Names) Known() []string {
-	known := slices.Concat(slices.Collect(maps.Keys(n.values)), slices.Collect(maps.Keys(n.paths)), slices.Collect(maps.Keys(n.elements)), canvas)
+func (n Names) Values() []string {
+	known := slices.Concat(slices.Collect(maps.Keys(n.values)), slices.Collect(maps.Keys(n.paths)), canvas)
 	slices.Sort(known)
 	return slices.DeleteFunc(slices.Compact(known), func(name string) bool { return !IsPath(name) })
+}
+
+// Elements returns what styles and links can name: a key with a dot in the id names another element.
+func (n Names) Elements() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(n.elements)), func(name string) bool { return !IsPath(name) || strings.Contains(name, ".") })
 }
 
 // Styles tells whether a modification is a style of an element of the page. key has no page's number.

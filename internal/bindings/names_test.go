@@ -43,9 +43,12 @@ func TestNames(t *testing.T) {
 
 // What is no name, such as data-if="! sold", is what no mistyped key means.
 func TestKnownNamesAreNames(t *testing.T) {
-	names := NamesOf(`<p data-if="! sold">x</p><p data-if="!paid">x</p><p data-param="rows[0].name">x</p>`)
-	if got := slices.DeleteFunc(names.Known(), OfEveryPage); !slices.Equal(got, []string{"paid"}) {
-		t.Errorf("got %q", got)
+	names := NamesOf(`<p data-if="! sold">x</p><p data-if="!paid">x</p><p data-param="rows[0].name">x</p><b id="title" data-param="order.total">x</b><i data-param="note">x</i>`)
+	if got := slices.DeleteFunc(names.Values(), OfEveryPage); !slices.Equal(got, []string{"note", "order", "order.total", "paid"}) {
+		t.Errorf("values: got %q", got)
+	}
+	if got := names.Elements(); !slices.Equal(got, []string{"note", "title"}) {
+		t.Errorf("elements: got %q", got)
 	}
 	if !names.MayUse(" sold") || !names.MayUse("rows[0]") {
 		t.Error("a job that gives a value of this name has it shown")

@@ -127,6 +127,34 @@ func Bound(parameters []Parameter, key string) values.Type {
 	return ""
 }
 
+// maxWanted bounds the example of a list or an object in a message, in bytes.
+const maxWanted = 200
+
+// Wanted returns the Want of a refused value of a key, with what the pages show as the example of an object, or of a list whose items are not all texts.
+func Wanted(refused *values.Error, parameters []Parameter, key string) string {
+	at := slices.IndexFunc(parameters, func(p Parameter) bool { return p.Name == key && p.Example != nil })
+	if at < 0 {
+		return refused.Want
+	}
+	example := string(parameters[at].Example.Raw)
+	var shown any
+	_ = json.Unmarshal([]byte(example), &shown) // what cannot be read has no items
+	items, _ := shown.([]any)
+	noText := func(item any) bool { _, ok := item.(string); return !ok }
+	if len(example) > maxWanted {
+		example = strings.ToValidUTF8(example[:maxWanted], "") + "…"
+	}
+	for usual, better := range map[string]bool{
+		values.ExampleList:   slices.ContainsFunc(items, noText),
+		values.ExampleObject: strings.HasPrefix(example, "{"),
+	} {
+		if before, _, found := strings.Cut(refused.Want, usual); found && better {
+			return before + example
+		}
+	}
+	return refused.Want
+}
+
 // found is a Parameter while its bindings are collected.
 type found struct {
 	Parameter

@@ -208,9 +208,17 @@ func aboutWarnings(job *platenv1alpha1.RenderJob) string {
 		return "Give the job a spec.output.fileName or a folder of its own, if both files shall be there; it is then uploaded to that:" + editJob
 	}
 	if values {
-		text = "Correct the modifications that the warnings name; the job then renders by itself"
-		if len(job.Spec.ModificationsFrom) > 0 {
-			text = "Correct the modifications that the warnings name. A change of the job renders it again by itself; after a change of a ConfigMap of spec.modificationsFrom alone, the last command does"
+		text = "Correct the modifications that the warnings name"
+		if others || paths || webhook {
+			text += ", and what else they name in the job or the template"
+		}
+		switch {
+		case len(job.Spec.ModificationsFrom) > 0:
+			text += ". A change of the job renders it again by itself; after a change of a ConfigMap of spec.modificationsFrom alone, the last command does"
+		case others || paths || webhook:
+			text += ". A change of the job renders it again by itself"
+		default:
+			text += "; the job then renders by itself"
 		}
 		if styles {
 			text += ". docs/templates/styles.md has the names of styles"
@@ -309,10 +317,14 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 	}
 }
 
-// forJob puts a job's names into advice.
+// forJob puts a job's names into advice, and says of a preview which values its command lacks.
 func forJob(job *platenv1alpha1.RenderJob, text string) string {
+	flags, left := valueFlags(job)
+	if left != "" && strings.Contains(text, "VALUES") {
+		text = strings.Replace(text, ":\n", ". The preview leaves out LEFT; add to its command what the template needs:\n", 1)
+	}
 	return strings.NewReplacer("JOB", job.Name, "TEMPLATE", job.Spec.TemplateRef.Name, "NS", job.Namespace,
-		"OPTIONS", optionFlags(job.Spec.Output), "VALUES", valueFlags(job)).Replace(text)
+		"OPTIONS", optionFlags(job.Spec.Output), "VALUES", flags, "LEFT", left).Replace(text)
 }
 
 // optionFlags returns the flags of preview for a job's output. It leaves out defaults, what the format ignores, and what no flag can give.
@@ -352,29 +364,60 @@ func withCommas[T any](items []T) string {
 	return strings.Join(texts, ",")
 }
 
-// maxValueFlag bounds a value that advice repeats, in bytes.
-const maxValueFlag = 500
+const (
+	// maxValueFlag bounds a value that advice repeats, in bytes. A longer one is nothing to read: the flag takes it from the job.
+	maxValueFlag = 500
+	// maxArgument bounds a value that a flag takes from the job, in bytes: Linux takes arguments of less than 128 KiB, and kubectl escapes some letters.
+	maxArgument = 64 << 10
+	// maxLeftOut bounds the values that advice names.
+	maxLeftOut = 10
+)
 
-// valueFlags returns the flags of preview for a job's own modifications. It leaves out what no flag can give, and what is too long to read.
-func valueFlags(job *platenv1alpha1.RenderJob) string {
+// valueFlags returns the flags of preview for a job's own modifications. left names what it leaves out, because no flag can give it, or ConfigMaps do.
+func valueFlags(job *platenv1alpha1.RenderJob) (flags, left string) {
 	given := map[string]json.RawMessage{}
-	if job.Spec.Modifications == nil || json.Unmarshal(job.Spec.Modifications.Raw, &given) != nil {
-		return ""
+	if job.Spec.Modifications != nil {
+		_ = json.Unmarshal(job.Spec.Modifications.Raw, &given) // what is no object has no values
 	}
-	var flags strings.Builder
+	var b strings.Builder
+	var out []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		value, text := bytes.Buffer{}, ""
-		if strings.Contains(name, "=") || len(given[name]) > maxValueFlag || json.Compact(&value, given[name]) != nil {
-			continue
+		// sameCluster takes what follows for a command.
+		noFlag := name == "" || strings.Contains(name, "=") || strings.Contains(name, "kubectl ") || plain(name) != name
+		isText := json.Unmarshal(given[name], &text) == nil
+		switch size := len(given[name]); {
+		case noFlag, size > maxArgument, size > maxValueFlag && strings.Contains(name, `\`), json.Compact(&value, given[name]) != nil:
+			out = append(out, fmt.Sprintf("'%.60s'", plain(name)))
+		case size > maxValueFlag && isText:
+			b.WriteString(" --set-string " + shellWord(name) + "=" + valueOf(job, name))
+		case size > maxValueFlag:
+			b.WriteString(" --set-json " + shellWord(name) + "=" + valueOf(job, name))
+		// A terminal would obey control characters, which JSON escapes.
+		case isText && value.String() != "null" && plain(text) == text && !strings.Contains(text, "kubectl "):
+			b.WriteString(" --set-string " + shellWord(name+"="+text))
+		default:
+			b.WriteString(" --set-json " + shellWord(name+"="+strings.ReplaceAll(value.String(), "kubectl ", `kubectl\u0020`)))
 		}
-		// A terminal would obey control characters, which JSON escapes, and sameCluster takes what follows for a command.
-		if json.Unmarshal(given[name], &text) == nil && value.String() != "null" && plain(text) == text && !strings.Contains(text, "kubectl ") {
-			flags.WriteString(" --set-string " + shellWord(name+"="+text))
-			continue
-		}
-		flags.WriteString(" --set-json " + shellWord(name+"="+strings.ReplaceAll(value.String(), "kubectl ", `kubectl\u0020`)))
 	}
-	return flags.String()
+	for _, source := range job.Spec.ModificationsFrom {
+		if of := "the values of ConfigMap '" + source.ConfigMapKeyRef.Name + "'"; !slices.Contains(out, of) {
+			out = append(out, of)
+		}
+	}
+	if more := len(out) - maxLeftOut; more > 0 {
+		out = append(out[:maxLeftOut], fmt.Sprintf("%d more", more))
+	}
+	return b.String(), strings.Join(out, ", ")
+}
+
+// jsonPathEnds matches what ends the name of a field in kubectl's JSONPath.
+var jsonPathEnds = regexp.MustCompile(`[ .\[\]{}$@*]`)
+
+// valueOf returns a word for the shell that is a job's value, as kubectl shows it: a text as it is, all else as JSON.
+func valueOf(job *platenv1alpha1.RenderJob, name string) string {
+	path := "jsonpath={.spec.modifications." + jsonPathEnds.ReplaceAllString(name, `\$0`) + "}"
+	return fmt.Sprintf(`"$(kubectl get renderjob %s -n %s -o %s)"`, job.Name, job.Namespace, shellWord(path))
 }
 
 // printNext prints advice, its commands below; nothing if there is none.

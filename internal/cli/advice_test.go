@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -18,6 +19,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/jsonpath"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage"
@@ -302,6 +304,7 @@ func TestAdviceAboutSourcesOfFontSets(t *testing.T) {
 
 // What to do about a value is another thing than about a page that looks wrong.
 func TestAdviceAboutWarnings(t *testing.T) {
+	const both = "Correct the modifications that the warnings name, and what else they name in the job or the template. A change of the job renders it again by itself:"
 	for name, c := range map[string]struct {
 		titles []string
 		want   []string
@@ -315,7 +318,10 @@ func TestAdviceAboutWarnings(t *testing.T) {
 		"a file of two jobs": {[]string{"RenderJob 'Summer' writes to the same file in dropbox, which ignores case: /a.png"}, []string{"spec.output.fileName", "kubectl edit renderjob summer"}},
 		"a webhook":          {[]string{"Annotation platen.dev/webhook-url: the webhook must be an http or https URL"}, []string{"Correct the annotation: its URL is then called, for a render that has ended too. The warning stays until the job renders again:", "kubectl edit renderjob summer"}},
 		"a path and a page":  {[]string{"Kept the file that was already in dropbox at /a.png", "Console error: x"}, []string{"kubectl edit renderjob summer", "kubectl platen preview card"}},
-		"both":               {[]string{"Modification headlin is not used by the page", "Console error: x"}, []string{"kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
+		"both":               {[]string{"Modification headlin is not used by the page", "Console error: x"}, []string{both, "kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
+		"another field too":  {[]string{"spec.output.pdf.rangeTo: 9 is beyond the last page", "Modification headlin is not used by the page"}, []string{both, "kubectl platen templates card", "kubectl edit renderjob summer", "kubectl platen preview card"}},
+		"a kept file too":    {[]string{"Modification headlin is not used by the page", "Kept the file that was already in dropbox at /a.png"}, []string{both, "kubectl platen templates card", "kubectl edit renderjob summer"}},
+		"values alone":       {[]string{"Modification headlin is not used by the page"}, []string{"Correct the modifications that the warnings name; the job then renders by itself:", "kubectl platen templates card", "kubectl edit renderjob summer"}},
 	} {
 		job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page is rendered, with 1 warning")
 		for _, title := range c.titles {
@@ -339,13 +345,16 @@ func TestAdviceAboutWarnings(t *testing.T) {
 
 // A preview shows what the job shows only with its values, and a template that requires some has none without.
 func TestAdviceToPreviewHasTheJobsValues(t *testing.T) {
+	long := strings.Repeat("x", 2000)
 	for name, c := range map[string]struct{ given, want string }{
 		"none":          {"", "kubectl platen preview card -n marketing"},
 		"texts":         {`{"title": "Ada's NS", "code": "007"}`, `kubectl platen preview card -n marketing --set-string code=007 --set-string 'title=Ada'\''s NS'`},
 		"other values":  {`{"price": 1.50, "points": ["a", {"b": 1}], "paid": null}`, `kubectl platen preview card -n marketing --set-json paid=null --set-json 'points=["a",{"b":1}]' --set-json price=1.50`},
 		"a line break":  {`{"text": "a\nb"}`, `kubectl platen preview card -n marketing --set-json 'text="a\nb"'`},
 		"a page's key":  {`{"page2@title": "x", "a=b": "y"}`, "kubectl platen preview card -n marketing --set-string page2@title=x"},
-		"a very long":   {`{"text": "` + strings.Repeat("x", 2000) + `", "title": "Hi"}`, "kubectl platen preview card -n marketing --set-string title=Hi"},
+		"a very long":   {`{"text": "` + long + `", "title": "Hi"}`, `kubectl platen preview card -n marketing --set-string text="$(kubectl get renderjob summer -n marketing -o 'jsonpath={.spec.modifications.text}')" --set-string title=Hi`},
+		"a long list":   {`{"page2@a b": ["` + long + `"]}`, `kubectl platen preview card -n marketing --set-json 'page2@a b'="$(kubectl get renderjob summer -n marketing -o 'jsonpath={.spec.modifications.page2\@a\ b}')"`},
+		"no flags":      {`{"": 1, "a\u0007": 1, "kubectl get": 1, "title": "Hi"}`, "kubectl platen preview card -n marketing --set-string title=Hi"},
 		"a command":     {`{"text": "kubectl get"}`, `kubectl platen preview card -n marketing --set-json 'text="kubectl\u0020get"'`}, // sameCluster leaves it alone
 		"not an object": {`[]`, "kubectl platen preview card -n marketing"},
 	} {
@@ -356,6 +365,65 @@ func TestAdviceToPreviewHasTheJobsValues(t *testing.T) {
 		if got := advice(job); !strings.Contains(got, "\n"+c.want+"\n") {
 			t.Errorf("%s: %q, want %s", name, got, c.want)
 		}
+	}
+}
+
+// Where the command of a preview cannot have a value, whoever copies it knows.
+func TestAdviceToPreviewNamesTheValuesThatItLeavesOut(t *testing.T) {
+	const usual = "Look at the template on this machine, correct it, then render the job again"
+	huge := `"` + strings.Repeat("x", maxArgument) + `"`
+	many := make([]string, 0, 12)
+	for n := range cap(many) {
+		many = append(many, fmt.Sprintf(`"%02d=": 1`, n))
+	}
+	for name, c := range map[string]struct {
+		given string
+		maps  []string
+		want  string
+	}{
+		"none":       {given: `{"text": "` + strings.Repeat("x", 2000) + `"}`},
+		"a picture":  {given: `{"photo": ` + huge + `, "title": "Hi"}`, want: "'photo'"},
+		"ConfigMaps": {maps: []string{"NS", "prices", "prices"}, want: "the values of ConfigMap 'NS', the values of ConfigMap 'prices'"},
+		"both":       {given: `{"a=b": 1, "a\\b": ["` + strings.Repeat("x", 2000) + `"]}`, maps: []string{"prices"}, want: `'a=b', 'a\b', the values of ConfigMap 'prices'`},
+		"many":       {given: "{" + strings.Join(many, ",") + "}", want: "'00=', '01=', '02=', '03=', '04=', '05=', '06=', '07=', '08=', '09=', 2 more"},
+	} {
+		job := jobWith(platenv1alpha1.RenderFailedReason, "x")
+		if c.given != "" {
+			job.Spec.Modifications = &apiextensionsv1.JSON{Raw: []byte(c.given)}
+		}
+		for _, from := range c.maps {
+			source := platenv1alpha1.ModificationsSource{}
+			source.ConfigMapKeyRef.Name = from
+			job.Spec.ModificationsFrom = append(job.Spec.ModificationsFrom, source)
+		}
+		want := usual + ":\n"
+		if c.want != "" {
+			want = usual + ". The preview leaves out " + c.want + "; add to its command what the template needs:\n"
+		}
+		if got := advice(job); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %.500q, want %q", name, got, want)
+		}
+		job.Status.Conditions[0].Reason = platenv1alpha1.InvalidSpecReason
+		if got := advice(job); strings.Contains(got, "leaves out") {
+			t.Errorf("%s, without a preview: %q", name, got)
+		}
+	}
+}
+
+// kubectl finds the value of a key, whatever letters it has.
+func TestValuesOfAJobInAShell(t *testing.T) {
+	const name = `page2@it's "a" [b]{c}.d$e*é`
+	word := valueOf(jobWith("", ""), name)
+	_, path, _ := strings.Cut(word, "-o ")
+	path = strings.ReplaceAll(strings.Trim(strings.TrimSuffix(path, `)"`), "'"), `'\''`, "'")
+	parsed := jsonpath.New("value")
+	if err := parsed.Parse(strings.TrimPrefix(path, "jsonpath=")); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	out := &bytes.Buffer{}
+	values := map[string]any{name: []any{"x", 1.5}, "page2": "y", "*": "z"}
+	if err := parsed.Execute(out, map[string]any{"spec": map[string]any{"modifications": values}}); err != nil || out.String() != `["x",1.5]` {
+		t.Errorf("%s shows %s, %v", path, out, err)
 	}
 }
 

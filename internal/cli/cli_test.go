@@ -472,6 +472,36 @@ func TestAValueIsGivenOnce(t *testing.T) {
 	}
 }
 
+// What is said of a value that cannot be read helps to write it.
+func TestValuesThatCannotBeRead(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "menu"}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "dishes", Type: platenv1alpha1.ParameterList}, {Name: "points", Type: platenv1alpha1.ParameterList}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<li data-each="dishes"><b data-param="name">Soup</b></li><li data-each="rows"><b data-param="id">1</b></li><b data-param="order.total">5</b>`}}
+	const declared = " (the parameter of template 'menu' is of type list)"
+	for name, c := range map[string]struct {
+		flags outputFlags
+		want  string
+	}{
+		"a list of objects":  {outputFlags{set: []string{"dishes=[{'name':'x'}]"}}, `--set dishes: "[{'name':'x'}]" must be a list: JSON, such as [{"name":"Soup"}]` + declared},
+		"of a page":          {outputFlags{set: []string{"page2@dishes=[{"}}, `--set page2@dishes: "[{" must be a list: JSON, such as [{"name":"Soup"}]` + declared},
+		"not declared":       {outputFlags{set: []string{"rows=[{"}}, `--set rows: "[{" must be a list: JSON, such as [{"id":"1"}] (a page of template 'menu' shows it as list)`},
+		"an object":          {outputFlags{set: []string{"order=5"}}, `--set order: "5" must be an object in JSON, such as {"total":"5"} (a page of template 'menu' shows it as object)`},
+		"a list of texts":    {outputFlags{set: []string{"points=['x']"}}, `--set points: "['x']" must be a list: JSON, such as ["one", "two"], or text with one item a line` + declared},
+		"a text as JSON":     {outputFlags{setJSON: []string{"dishes=Soup"}}, `--set-json dishes: "Soup" is not JSON; a text needs quotes, as in dishes='"text"'`},
+		"a list's end":       {outputFlags{setJSON: []string{`dishes=[{"name":"x"}`}}, `--set-json dishes: "[{\"name\":\"x\"}" is not JSON: unexpected end of JSON input`},
+		"single quotes":      {outputFlags{setJSON: []string{"dishes= {'name':1}"}}, `--set-json dishes: " {'name':1}" is not JSON: invalid character '\'' looking for beginning of object key string`},
+		"a text's end":       {outputFlags{setJSON: []string{`dishes="Soup`}}, `--set-json dishes: "\"Soup" is not JSON: unexpected end of JSON input`},
+		"a long list's end":  {outputFlags{setJSON: []string{"dishes=[" + strings.Repeat("1,", 500)}}, `--set-json dishes: "[` + strings.Repeat("1,", 39) + `… is not JSON: unexpected end of JSON input`},
+		"nothing at all":     {outputFlags{setJSON: []string{"dishes="}}, `--set-json dishes: "" is not JSON; a text needs quotes, as in dishes='"text"'`},
+		"an object's fields": {outputFlags{set: []string{`order={"a":1,"a":2}`}}, `--set order: "{\"a\":1,\"a\":2}" must be an object that has each field once: a is there twice (a page of template 'menu' shows it as object)`},
+	} {
+		_, wrong := c.flags.modifications(newValueReader(template))
+		if err := (mistakes{list: wrong}).err(); err == nil || err.Error() != c.want {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
 // Who connects learns which renders go to the account, and whose was connected before.
 func TestConnectedWords(t *testing.T) {
 	for want, c := range map[string]struct {

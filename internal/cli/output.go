@@ -398,6 +398,9 @@ func (r valueReader) read(key, text string) (any, error) {
 		}
 	}
 	value, err := read(kind, text)
+	if refused := (*values.Error)(nil); errors.As(err, &refused) {
+		refused.Want = bindings.Wanted(refused, r.known, name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, from)
 	}
@@ -405,8 +408,11 @@ func (r valueReader) read(key, text string) (any, error) {
 }
 
 func readJSON(key, text string) (any, error) {
-	if !json.Valid([]byte(text)) {
-		return nil, fmt.Errorf(`%q is not JSON; a text needs quotes, as in %s='"text"'`, text, key)
+	if err := json.Unmarshal([]byte(text), new(json.RawMessage)); err != nil {
+		if start := strings.TrimSpace(text); start != "" && strings.ContainsAny(start[:1], `[{"`) {
+			return nil, fmt.Errorf("%s is not JSON: %w", values.Shorten(text), err)
+		}
+		return nil, fmt.Errorf(`%s is not JSON; a text needs quotes, as in %s='"text"'`, values.Shorten(text), key)
 	}
 	if path := values.Twice([]byte(text)); path != "" {
 		return nil, fmt.Errorf("%s is there twice; give it once", path)

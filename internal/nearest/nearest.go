@@ -38,8 +38,9 @@ func Name(name string, names []string) string {
 var pagePrefix = regexp.MustCompile(`^(\S{1,8}?)\s*([0-9]{1,9})\s*$`)
 
 // Key returns the key of a modification that a mistyped one means; empty if there is none, or if nothing is wrong. Keys are NAME, ID.STYLE,
-// OBJECT.FIELD, and page1@ before each; names has the names, the ids and the fields with their objects, and pages is the number of pages.
-func Key(key string, names []string, pages int) string {
+// OBJECT.FIELD, and page1@ before each; names has the names, and the fields with their objects, ids has what styles name, and pages is the number of
+// pages.
+func Key(key string, names, ids []string, pages int) string {
 	prefix, rest := "", key
 	if before, after, ok := strings.Cut(key, "@"); ok {
 		if m := pagePrefix.FindStringSubmatch(before); m != nil && Distance(strings.ToLower(m[1]), "page") <= 2 {
@@ -52,8 +53,14 @@ func Key(key string, names []string, pages int) string {
 	id, style, ok := strings.Cut(rest, ".")
 	if path := Name(rest, slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.Contains(name, ".") })); ok && path != "" {
 		id, ok = path, false
-	} else if !slices.Contains(names, id) {
-		id = Name(id, names)
+	} else {
+		known := names
+		if ok {
+			known = ids
+		}
+		if !slices.Contains(known, id) {
+			id = Name(id, known)
+		}
 	}
 	switch {
 	case id == "":

@@ -17,15 +17,16 @@ func TestName(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	names := []string{"headline", "title", "order", "order.total"}
+	names, ids := []string{"headline", "sold", "order", "order.total"}, []string{"headline", "title"}
 	for key, want := range map[string]string{
 		"headlin": "headline", "titel.color": "title.color", "page2@headlin": "page2@headline", "Page1@headline": "page1@headline", "pag1@headline": "page1@headline",
 		"page 2@titel.color": "page2@title.color", "page1.headline": "", "page1 @headline": "page1@headline", "pages2@headline": "page2@headline", "page3@headline": "", "Page3@headline": "",
 		"pag0@headline": "", "pag@headline": "", "me1@headline": "", "ada@headline": "", "Page1@poster": "", "page2@": "", "@": "", "": "", "headline": "", "Page99999999999999999999@headline": "",
 		"order.totl": "order.total", "page1@order.Total": "page1@order.total", "order.total": "", "order.tax": "", "order.color": "", "ordr.total": "order.total",
-		"PAGE1@HEADLINE": "page1@headline", "Page1@Page1@headline": "",
+		"PAGE1@HEADLINE": "page1@headline", "Page1@Page1@headline": "", "headlin.color": "headline.color",
+		"titel": "", "title": "", "page1@titel": "", "Page1@title": "", "solt": "sold", "solt.color": "", "ordr.color": "", // only ids have styles, and only names values
 	} {
-		if got := Key(key, names, 2); got != want {
+		if got := Key(key, names, ids, 2); got != want {
 			t.Errorf("%q: %q, want %q", key, got, want)
 		}
 	}

@@ -300,11 +300,14 @@ type Object struct{ json.RawMessage }
 // described are the fields of Modification that say nothing about a value, in lower case: some clients send its entries back.
 var described = []string{"type", "description", "helptext", "required", "example"}
 
+// wantModifications says what modifications must be.
+const wantModifications = "an object, or an array of objects with a name and a text, src or value"
+
 // namedValues returns the object that an array of modifications stands for. The error is about the entries that it leaves out.
 func namedValues(array json.RawMessage, path string) (object json.RawMessage, warnings []Warning, err error) {
 	var entries []json.RawMessage
 	if json.Unmarshal(array, &entries) != nil {
-		return nil, nil, &FieldError{path, "must be an object, or an array of objects with a name and a text, src or value"}
+		return nil, nil, &FieldError{path, "must be " + wantModifications}
 	}
 	all, keys, wrong := map[string]json.RawMessage{}, 0, &fieldsError{}
 	refuse := func(field, format string, args ...any) {
@@ -480,8 +483,9 @@ type fieldsError struct {
 	said []string
 	// more is how many there are besides.
 	more int
-	// places are those of the request.
-	places places
+	// places are those of the request, and unknown its fields that it does not have.
+	places  places
+	unknown []string
 }
 
 // places are where a request has the items of its lists, such as [2] or .story, by the list's path as plainName has it. What is read of a list may
@@ -562,10 +566,28 @@ func (e *fieldsError) say(texts []string, more int) {
 			}
 		}
 		if !e.names(saidField.FindString(text)) {
-			fresh = append(fresh, text)
+			fresh = append(fresh, text+e.misplaced(text))
 		}
 	}
 	_ = e.add(&fieldsError{said: fresh, more: more}) // it is one of its own
+}
+
+// missingValue matches what a job says of a value that it must have.
+var missingValue = regexp.MustCompile(`^modifications\.(.+) is required by the template$`)
+
+// misplaced says where the request may have what is missing: in a field of its own, or in one whose name is a misspelling. It is empty for another text.
+func (e *fieldsError) misplaced(text string) string {
+	missing := missingValue.FindStringSubmatch(text)
+	if missing == nil {
+		return ""
+	}
+	if slices.Contains(e.unknown, missing[1]) {
+		return fmt.Sprintf("; the request has '%.100s' as a field of its own: put it into modifications", missing[1])
+	}
+	if near := nearest.Name("modifications", e.unknown); near != "" {
+		return fmt.Sprintf("; is '%.100s' a misspelling of modifications?", near)
+	}
+	return ""
 }
 
 // names reports whether there is a mistake of a field, or of one in or around it.
@@ -619,9 +641,9 @@ func (e *fieldsError) As(target any) bool {
 // parseInto is parse for a request of which the answer names all mistakes: it adds them to wrong. The error is one after which nothing more of the request
 // is known.
 func parseInto[T any](body []byte, wrong *fieldsError) (target T, warnings []Warning, err error) {
-	t := &tidier{places{}}
-	wrong.places = t.places
+	t := &tidier{places: places{}}
 	target, warnings, err = parseWith[T](t, body)
+	wrong.places, wrong.unknown = t.places, t.unknown
 	if err != nil && fieldsErrorOf(err) == nil {
 		return target, nil, wrong.with(err)
 	}
@@ -631,7 +653,7 @@ func parseInto[T any](body []byte, wrong *fieldsError) (target T, warnings []War
 // parse reads a body into target. It ignores unknown fields with a warning. The error is a *FieldError. If it is a *fieldsError, target has all other
 // fields.
 func parse[T any](body []byte) (target T, warnings []Warning, err error) {
-	return parseWith[T](&tidier{places{}}, body)
+	return parseWith[T](&tidier{places: places{}}, body)
 }
 
 func parseWith[T any](t *tidier, body []byte) (target T, warnings []Warning, err error) {
@@ -677,8 +699,11 @@ func checkTwice(value json.RawMessage, path string) error {
 	return &FieldError{fmt.Sprintf("%.200s", path+twice), "is there twice: send it once"}
 }
 
-// tidier reads a request, and notes where it has the items of its lists.
-type tidier struct{ places places }
+// tidier reads a request, and notes where it has the items of its lists, and which fields the request itself should not have.
+type tidier struct {
+	places  places
+	unknown []string
+}
 
 // tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, and text as numbers.
 // For nothing they send null, an empty text or, in PHP, an empty list instead of an object. tidy returns a warning for each field that the type
@@ -727,7 +752,7 @@ func (t *tidier) tidy(value json.RawMessage, kind reflect.Type, path string) (ti
 		case '{':
 			return value, nil, nil
 		}
-		return nil, nil, wrong("an object")
+		return nil, nil, wrong(wantModifications)
 	case reflect.TypeFor[ExtraSizes]():
 		switch value[0] {
 		case '[', '"':
@@ -919,6 +944,9 @@ func (t *tidier) tidyFields(object json.RawMessage, kind reflect.Type, path stri
 		if at < 0 || fields[at].Anonymous {
 			if len(ignored) <= maxWarnings { // there may be many thousands
 				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, path, fields)})
+			}
+			if path == "" {
+				t.unknown = append(t.unknown, name)
 			}
 			continue
 		}

@@ -58,7 +58,7 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":{"width":1080}}`:                                           "response.width: needs response.height, and the other way round",
 		`{"templateId":1,"pdfOptions":{"margin":"10px 20px"}}`:                                 "pdfOptions.margin: '10px 20px' must be one length for all sides, in px, pt, mm, cm or in, such as 20px",
 		`{"templateId":1,"response":{"pdfOptions":{"margin":"1em"}}}`:                          "response.pdfOptions.margin: '1em' must be one length for all sides, in px, pt, mm, cm or in, such as 20px",
-		`{"templateId":1,"modifications":"{headline}"}`:                                        "modifications: must be an object, not a string",
+		`{"templateId":1,"modifications":"{headline}"}`:                                        "modifications: must be an object, or an array of objects with a name and a text, src or value, not a string",
 		`{"templateId":1,"videoOptions":{"loop":2}}`:                                           "videoOptions.loop: must be true or false, not 2",
 		`{"templateId":1,"metadata":"` + strings.Repeat("x", maxMetadata) + `"}`:               "metadata: must have at most 4096 bytes",
 		`{"templateId":1,"response":{"includePages":[1,"two"]}}`:                               "response.includePages[1]: must be a whole number, not \"two\"",
@@ -160,6 +160,28 @@ func TestAllMistakesOfListsAreNamed(t *testing.T) {
 			if !strings.Contains("; "+got, "; "+text) {
 				t.Errorf("%s: got %s; want %s", body, got, text)
 			}
+		}
+	}
+}
+
+// Whoever sends values beside modifications learns that they belong there.
+func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"headline":"Hi"}`:                                        "; the request has 'headline' as a field of its own: put it into modifications",
+		`{"modification":{"headline":"Hi"}}`:                       "; is 'modification' a misspelling of modifications?",
+		`{"colour":"red"}`:                                         "",
+		`{"response":{"headline":"Hi"}}`:                           "",
+		`{"modifications":{"hedline":"Hi"},"headline":{"x":"Hi"}}`: "; the request has 'headline' as a field of its own: put it into modifications",
+	} {
+		wrong := &fieldsError{}
+		if _, _, err := parseInto[Request]([]byte(body), wrong); err != nil {
+			t.Fatal(err)
+		}
+		const missing = "modifications.headline is required by the template"
+		wrong.say([]string{missing, `modifications.price: "x" must be a number`, "modifications.byline is required by the template; is 'bylin' a misspelling of it?"}, 0)
+		want = missing + want + `; modifications.price: "x" must be a number; modifications.byline is required by the template; is 'bylin' a misspelling of it?`
+		if got := wrong.Error(); got != want {
+			t.Errorf("%s: %s", body, cmp.Diff(want, got))
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -602,6 +603,7 @@ func applyParameters(given map[string]any, template *platenv1alpha1.RenderTempla
 		byName[p.Name] = p
 	}
 	var wrong, defaults []error
+	known := sync.OnceValue(func() []bindings.Parameter { return bindings.Cached(template) }) // it may read the pages
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		_, name := splitKey(key)
 		kind := values.Type("")
@@ -613,6 +615,9 @@ func applyParameters(given map[string]any, template *platenv1alpha1.RenderTempla
 			from := ""
 			if origin, ok := origins[key]; ok {
 				from = fmt.Sprintf("; it is from key '%s' of ConfigMap '%s'", origin.Key, origin.Name)
+			}
+			if kind == values.List {
+				refused.Want = bindings.Wanted(refused, known(), name)
 			}
 			wrong = append(wrong, reconcile.Terminal(platenv1alpha1.InvalidModificationsReason,
 				"spec.modifications.%s: %s must be %s%s", key, reconcile.Private(refused.Given), refused.Want, from))

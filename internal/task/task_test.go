@@ -67,6 +67,7 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 	for name, c := range map[string]struct {
 		parameters []platenv1alpha1.Parameter
 		change     func(*platenv1alpha1.RenderJobSpec)
+		html       string // of the first page; empty for any
 		want       string
 	}{
 		"a page that does not exist": {
@@ -188,11 +189,21 @@ func TestBuildNamesTheWrongField(t *testing.T) {
 		"a list that is text": {
 			parameters: kinds,
 			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"list":"a,b"}`) },
-			want:       "must be a list",
+			want:       `spec.modifications.list: "a,b" must be a list, such as ["one", "two"]`,
+		},
+		"a list of objects that is text": {
+			parameters: kinds,
+			change:     func(s *platenv1alpha1.RenderJobSpec) { s.Modifications = raw(`{"page2@list":"[{'name': 'x'}]"}`) },
+			html:       `<li data-each="list"><b data-param="name">Soup</b></li>`,
+			want:       `spec.modifications.page2@list: "[{'name': 'x'}]" must be a list: JSON, such as [{"name":"Soup"}]`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Build(t.Context(), newJob(c.change), newTemplate(3, c.parameters...), DefaultLimits, Sources{Value: configMaps{"m/list": "- 1"}.read})
+			template := newTemplate(3, c.parameters...)
+			if c.html != "" {
+				template.Spec.Pages[0].HTML = c.html
+			}
+			_, err := Build(t.Context(), newJob(c.change), template, DefaultLimits, Sources{Value: configMaps{"m/list": "- 1"}.read})
 			terminal := (*reconcile.TerminalError)(nil)
 			if !errors.As(err, &terminal) || !strings.Contains(terminal.Message, c.want) {
 				t.Errorf("got %v, want %q", err, c.want)

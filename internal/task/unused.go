@@ -38,7 +38,7 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 	var unused []UnusedKey
 	for _, key := range keys {
 		number, name := splitKey(key)
-		exists, used, known := false, false, []string(nil)
+		exists, used, known, elements := false, false, []string(nil), []string(nil)
 		for n := 1; n <= total && !used; n++ {
 			if number != "" && number != strconv.Itoa(n) {
 				continue
@@ -46,14 +46,14 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 			exists = true
 			page := names(n)
 			if used = page == nil || page.MayUse(name); !used && len(unused) < maxHints {
-				known = append(known, page.Known()...)
+				known, elements = append(known, page.Values()...), append(elements, page.Elements()...)
 			}
 		}
 		if used {
 			continue
 		}
 		u := UnusedKey{Key: key}
-		switch near := nearest.Key(key, known, total); {
+		switch near := nearest.Key(key, known, elements, total); {
 		case strings.HasPrefix(number, "0"):
 			u.Hint = fmt.Sprintf("pages count from 1, as in page1@%.100s", name)
 		case !exists && total == 1:

@@ -56,10 +56,18 @@ const (
 	wantBoolean = "true or false"
 	wantColor   = "a CSS colour or gradient, such as #0a7 or rebeccapurple"
 	wantImage   = "a URL that starts with http://, https:// or data:image/"
-	wantList    = `a list: JSON, such as ["one", "two"], or text with one item a line`
+	wantItems   = "a list, such as " + ExampleList
+	wantList    = "a list: JSON, such as " + ExampleList
+	wantLines   = wantList + ", or text with one item a line"
 	wantDate    = "a date, such as 2026-11-26, or a time, such as 2026-11-26T09:30:00Z"
 	wantShallow = "a value whose lists and objects are nested at most 100 deep"
-	wantObject  = `an object in JSON, such as {"name": "Ada"}`
+	wantObject  = "an object in JSON, such as " + ExampleObject
+)
+
+// The examples in an Error about a list and about an object. A caller who knows what a template's pages show can give a better one.
+const (
+	ExampleList   = `["one", "two"]`
+	ExampleObject = `{"name": "Ada"}`
 )
 
 // Read returns the value of a parameter for a value that was given in JSON or YAML, as Decode returns it. A text is read as ReadText reads
@@ -105,7 +113,9 @@ func Read(t Type, given any) (any, error) {
 		want = wantBoolean
 	case List:
 		_, ok = given.([]any)
-		want = "a list"
+		if want = wantItems; lost {
+			want = "a list"
+		}
 	case Object:
 		_, ok = given.(map[string]any)
 		want = "an object"
@@ -136,6 +146,9 @@ func ReadText(t Type, text string) (any, error) {
 		return guess(text), nil
 	}
 	value, err := read(t, text)
+	if errors.Is(err, refusal(wantList)) {
+		err = refusal(wantLines)
+	}
 	return value, refuse(text, err)
 }
 

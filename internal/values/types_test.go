@@ -93,7 +93,7 @@ func TestReadText(t *testing.T) {
 		"list in JSON":                    {kind: List, text: `["a", 9007199254740993]`, want: []any{"a", "9007199254740993"}},
 		"list in lines":                   {kind: List, text: "one\r\n\n two \n3", want: []any{"one", "two", "3"}},
 		"list of one":                     {kind: List, text: "one, two", want: []any{"one, two"}},
-		"list, damaged":                   {kind: List, text: `["a"`, err: "must be a list: JSON"},
+		"list, damaged":                   {kind: List, text: `["a"`, err: `must be a list: JSON, such as ["one", "two"], or text with one item a line`},
 		"list that is an object":          {kind: List, text: `{"a": 1}`, err: "must be a list: JSON"},
 		"list with a field twice":         {kind: List, text: `[1, {"a": 1, "b": {"c": 2, "c": 3}}]`, err: "must be a list whose objects have each field once: [1].b.c is there twice"},
 		"list that is empty":              {kind: List, text: "", want: nil},
@@ -151,16 +151,17 @@ func TestRead(t *testing.T) {
 		"boolean as 1":        {kind: Boolean, given: "1", want: true},
 		"boolean as 2":        {kind: Boolean, given: 2.0, err: "2 must be true or false"},
 		"list in JSON":        {kind: List, given: ` ["a", 1]`, want: []any{"a", 1.0}},
-		"list, damaged":       {kind: List, given: `["a"`, err: "must be a list: JSON"},
+		"list, damaged":       {kind: List, given: `["a"`, err: `must be a list: JSON, such as ["one", "two"]` + end}, // lines are no list in JSON and YAML
 		"object in JSON":      {kind: Object, given: `{"a": 1}`, want: map[string]any{"a": 1.0}},
 		"colour as a number":  {kind: Color, given: 123456.0, err: "123456 must be a CSS colour"},
 		"colour":              {kind: Color, given: "red", want: "red"},
 		"image as an object":  {kind: Image, given: map[string]any{"url": "x"}, err: `{"url":"x"} must be a URL`},
 		"list":                {kind: List, given: []any{1.0}, want: []any{1.0}},
-		"list as an object":   {kind: List, given: map[string]any{}, err: "{} must be a list"},
+		"list as an object":   {kind: List, given: map[string]any{}, err: `{} must be a list, such as ["one", "two"]` + end},
 		"list as no text":     {kind: List, given: " ", want: nil},
 		"object as no text":   {kind: Object, given: "", want: nil},
-		"list as text":        {kind: List, given: "a,b", err: `"a,b" must be a list`},
+		"list as text":        {kind: List, given: "a,b", err: `"a,b" must be a list, such as ["one", "two"]` + end},
+		"list as lines":       {kind: List, given: "a\nb", err: `"a\nb" must be a list, such as ["one", "two"]` + end},
 		"date":                {kind: Date, given: "2026-11-26", want: "2026-11-26"},
 		"date as a number":    {kind: Date, given: 2026.0, err: "2026 must be a date"},
 		"object":              {kind: Object, given: map[string]any{"a": nil}, want: map[string]any{"a": nil}},
@@ -175,11 +176,14 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// end is the end of an error, for one that goes no further.
+const end = "\x00"
+
 func compare(t *testing.T, got any, err error, want any, wantErr string) {
 	t.Helper()
 	refused := (*Error)(nil)
 	if wantErr != "" {
-		if !errors.As(err, &refused) || !strings.Contains(err.Error(), wantErr) {
+		if !errors.As(err, &refused) || !strings.Contains(err.Error()+end, wantErr) {
 			t.Fatalf("got %#v, %v; want an error with %q", got, err, wantErr)
 		}
 		return

@@ -48,8 +48,9 @@ type report struct {
 	Warnings []render.Warning `json:"warnings"`
 	// Unused lists the keys of modifications that the page does not use.
 	Unused []string `json:"unused"`
-	// Names are those that a key in Unused could have meant: of values and of elements.
-	Names []string `json:"names"`
+	// Names are those of values that a key in Unused could have meant, and Elements what its style could have been for.
+	Names    []string `json:"names"`
+	Elements []string `json:"elements"`
 	// NoStyles are those of the task's StylesElsewhere that name no style, as names of styles, with what each may mean.
 	NoStyles map[string]string `json:"noStyles"`
 	// Moving is true for a page with pictures that move.

@@ -259,7 +259,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		return "", ""
 	}
 	only, name := template.SplitKey(key)
-	rendered, names := false, []string{"canvasBackgroundColor", "canvasBackgroundImage"}
+	rendered, names, elements := false, []string{"canvasBackgroundColor", "canvasBackgroundImage"}, []string(nil)
 	for i, p := range task.Pages {
 		if only != "" && only != strconv.Itoa(p.Number) {
 			continue
@@ -268,14 +268,14 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		if !slices.Contains(reports[i].Unused, name) {
 			return "", ""
 		}
-		names = append(names, reports[i].Names...)
+		names, elements = append(names, reports[i].Names...), append(elements, reports[i].Elements...)
 	}
 	total := max(task.TemplatePages, task.Pages[len(task.Pages)-1].Number)
 	id, _, style := strings.Cut(name, ".")
 	hint := ""
 	if task.Modifications[key] == nil {
 		hint = "; " + nearest.NoValue
-	} else if near := nearest.Key(key, names, total); near != "" {
+	} else if near := nearest.Key(key, names, elements, total); near != "" {
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
 	} else if unquoted := nearest.Unquoted(key, names); unquoted != "" {
 		hint = "; " + unquoted

@@ -350,7 +350,7 @@ func TestAScriptWithoutAnAddressUsesNothing(t *testing.T) {
 // A warning says what is meant: a name, an element, or a field of an object.
 func TestModificationsThatAreMistyped(t *testing.T) {
 	picture := task("png", `<h1 id="title" data-param="headline">x</h1><b data-param="order.total">5</b>`)
-	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "order.totl": 7.0, "order.tax": 7.0}
+	picture.Modifications = map[string]any{"headlin": "x", "titel.color": "red", "order.totl": 7.0, "order.tax": 7.0, "titel": "x", "page1@title": "x", "order.color": "red", "ordr.color": "red"}
 	_, warnings := run(t, start(t), picture)
 	got := map[string]string{}
 	for _, warning := range warnings {
@@ -360,6 +360,8 @@ func TestModificationsThatAreMistyped(t *testing.T) {
 	want := map[string]string{
 		"Modification headlin is not used by the page": "headline?", "Modification titel.color names no element": "title.color?",
 		"Modification order.totl names no element": "order.total?", "Modification order.tax names no element": "",
+		"Modification titel is not used by the page": "", "Modification page1@title is not used by the page": "", // an id is no key without a style
+		"Modification order.color names no element": "", "Modification ordr.color names no element": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

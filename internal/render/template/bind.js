@@ -512,9 +512,11 @@
     override(root, 'background-attachment', 'fixed');
   };
 
-  // names are those that a key could have meant, at most 200.
+  // names are those of values that a key could have meant, and styled what its style could have been for, at most 200 each.
   const names = new Set();
+  const styled = new Set();
   share('names', names);
+  share('elements', styled);
 
   // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads
   // platen.modifications itself may use any key.
@@ -533,7 +535,10 @@
     for (const key of Object.keys(modifications)) {
       if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.'))).length > 0) there.add(key);
     }
-    for (const name of [...meant, ...[...document.querySelectorAll('[id]')].map(({ id }) => id)]) if (names.size < 200 && name !== '' && name.length <= 60) names.add(name);
+    const elements = [...document.querySelectorAll('[id], [data-param]')].flatMap((element) => [element.id, element.getAttribute('data-param') ?? '']);
+    for (const [from, to] of [[meant, names], [elements.filter((name) => isPath(name) && !name.includes('.')), styled]]) {
+      for (const name of from) if (to.size < 200 && name !== '' && name.length <= 60) to.add(name);
+    }
     if ([...document.scripts].some((script) => script.text.includes('platen.modifications')
       || /^(https?|data|blob):/.test(script.src) && !script.src.startsWith(`${location.origin}/`))) return; // a relative address leads nowhere
     for (const key of Object.keys(modifications)) {

@@ -578,5 +578,5 @@
   const unused = own('unused') ?? [];
   const noStyles = Object.fromEntries(styles.filter((name) => own('isStyle')?.(name) === false).map((name) => [name, own('meantStyle')(name)]));
   const looping = !says && (still?.loops().size ?? 0) > 0;
-  return JSON.stringify({ noStyles, looping, adrift: named, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined });
+  return JSON.stringify({ noStyles, looping, adrift: named, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined, elements: unused.length > 0 ? [...own('elements') ?? []] : undefined });
 })
