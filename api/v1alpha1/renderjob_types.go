@@ -731,6 +731,12 @@ func (j *RenderJob) Finished() bool {
 	return j.Observed() && meta.IsStatusConditionTrue(j.Status.Conditions, FinishedCondition)
 }
 
+// IsFilm reports whether one film has several pages of the job.
+func (j *RenderJob) IsFilm() bool {
+	combine, rendered := j.Spec.Output.Video.CombinePages, j.Status.RenderedPages
+	return combine != nil && *combine && rendered != nil && *rendered > 1
+}
+
 // maxFileName bounds the name of a file without its extension, as FileName does.
 const maxFileName = 200
 

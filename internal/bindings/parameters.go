@@ -144,15 +144,17 @@ func Wanted(refused *values.Error, parameters []Parameter, key string) string {
 	if len(example) > maxWanted {
 		example = strings.ToValidUTF8(example[:maxWanted], "") + "…"
 	}
-	for usual, better := range map[string]bool{
-		values.ExampleList:   slices.ContainsFunc(items, noText),
-		values.ExampleObject: strings.HasPrefix(example, "{"),
-	} {
-		if before, _, found := strings.Cut(refused.Want, usual); found && better {
-			return before + example
-		}
+	before, found := refused.Want, false
+	switch {
+	case slices.ContainsFunc(items, noText):
+		before, _, found = strings.Cut(refused.Want, values.ExampleList)
+	case strings.HasPrefix(example, "{"):
+		before, _, found = strings.Cut(refused.Want, values.ExampleObject)
 	}
-	return refused.Want
+	if !found {
+		return refused.Want
+	}
+	return before + example
 }
 
 // found is a Parameter while its bindings are collected.

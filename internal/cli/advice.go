@@ -37,6 +37,7 @@ const (
 	tryTemplate   = "\nkubectl platen preview TEMPLATE -n NSOPTIONSVALUES"
 	showPools     = "\nkubectl describe renderpools -n NS"
 	showPods      = "\nkubectl get events -n NS --field-selector involvedObject.kind=Pod"
+	showQuotas    = "\nkubectl describe resourcequota -n NS"
 	showJob       = "\nkubectl describe renderjob JOB -n NS"
 	checkPlaten   = "\nkubectl platen check -n NS"
 )
@@ -50,7 +51,7 @@ var adviceByReason = map[string]string{
 	platenv1alpha1.RenderingReason:     "Wait for the end:" + waitForJob,
 	platenv1alpha1.UploadingReason:     "Wait for the end:" + waitForJob,
 	platenv1alpha1.RetryingReason:      "Wait: another attempt follows. If it is lost too, look why render pods end:" + showPods,
-	platenv1alpha1.QuotaExceededReason: "Raise the ResourceQuota of the namespace, or lower spec.max of its RenderPool; the job goes on by itself:\nkubectl describe resourcequota -n NS" + showPools,
+	platenv1alpha1.QuotaExceededReason: "Raise the ResourceQuota of the namespace, or end other pods that it counts; the job goes on by itself:" + showQuotas,
 	platenv1alpha1.PodForbiddenReason: "Allow render pods in the namespace, or set spec.podTemplate of its RenderPool default as the message asks; make that RenderPool if there is none. The job goes on by itself:" +
 		"\nkubectl describe renderpools,resourcequotas,limitranges -n NS",
 	platenv1alpha1.UnschedulableReason:           "Add a node, or correct spec.podTemplate of the RenderPool: its requests, or nodeSelector, affinity and tolerations; the job goes on by itself:" + showPods,
@@ -75,6 +76,9 @@ var adviceByReason = map[string]string{
 		showPools + renderAgain,
 }
 
+// admitsNoPod matches what the API server or the manager says of a quota that is full because it allows nothing.
+var admitsNoPod = regexp.MustCompile(`(?:limited:|which allows) (?:[^ ,]+,)*[^ ,]+=0(?:,|$)`)
+
 // advice returns what to do about a job, with commands; empty if it has succeeded.
 func advice(job *platenv1alpha1.RenderJob) string {
 	if uploaded := condition(job, platenv1alpha1.UploadedCondition); uploaded.Status == metav1.ConditionFalse {
@@ -97,6 +101,8 @@ func advice(job *platenv1alpha1.RenderJob) string {
 		return forJob(job, "Look for a script of the page that does not end. If there is none, give the job more time; this renders it again:"+lintTemplate+
 			"\nkubectl patch renderjob JOB -n NS"+
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
+	case word == platenv1alpha1.QuotaExceededReason && admitsNoPod.MatchString(sentence):
+		return forJob(job, "Raise the ResourceQuota of the namespace, which admits no pod at all; the job then goes on by itself:"+showQuotas)
 	case word == platenv1alpha1.InvalidSpecReason && !strings.HasPrefix(sentence, "spec."):
 		return forJob(job, "Correct the template, then render the job again:"+lintTemplate+renderAgain)
 	case word == platenv1alpha1.InvalidModificationsReason && fromConfigMap.MatchString(sentence):
@@ -412,9 +418,9 @@ func valueFlags(job *platenv1alpha1.RenderJob) (flags, left string) {
 }
 
 // jsonPathEnds matches what ends the name of a field in kubectl's JSONPath.
-var jsonPathEnds = regexp.MustCompile(`[ .\[\]{}$@*]`)
+var jsonPathEnds = regexp.MustCompile(`[ .,\[\]{}$@*]`)
 
-// valueOf returns a word for the shell that is a job's value, as kubectl shows it: a text as it is, all else as JSON.
+// valueOf returns a word for the shell that is a job's value, as kubectl shows it: a text without the line breaks at its end, all else as JSON.
 func valueOf(job *platenv1alpha1.RenderJob, name string) string {
 	path := "jsonpath={.spec.modifications." + jsonPathEnds.ReplaceAllString(name, `\$0`) + "}"
 	return fmt.Sprintf(`"$(kubectl get renderjob %s -n %s -o %s)"`, job.Name, job.Namespace, shellWord(path))

@@ -174,12 +174,23 @@ func TestAdviceNamesWhatIsWrong(t *testing.T) {
 		"the template":         {platenv1alpha1.InvalidSpecReason, "the template's parameter 'price' has a default", "kubectl platen lint card -n marketing\nkubectl get renderjob summer -n marketing -o yaml | kubectl replace -n marketing --force -f -"},
 		"the modifications":    {platenv1alpha1.InvalidModificationsReason, "spec.modifications.price: text must be a number", "kubectl platen templates card -n marketing\nkubectl edit renderjob summer -n marketing"},
 		"the page":             {platenv1alpha1.RenderFailedReason, "the file of page 1 is too large", "kubectl platen preview card -n marketing\n"},
-		"the quota":            {platenv1alpha1.QuotaExceededReason, "exceeded quota", "kubectl describe resourcequota -n marketing\n"},
+		"the quota":            {platenv1alpha1.QuotaExceededReason, "exceeded quota: small, which allows pods=10", "kubectl describe resourcequota -n marketing"},
 		"no node has room":     {platenv1alpha1.UnschedulableReason, "no node has room", "kubectl get events -n marketing --field-selector involvedObject.kind=Pod"},
 		"nobody has looked at": {"", "", "kubectl platen check -n marketing"},
 	} {
 		if got := advice(jobWith(c.reason, c.message)); !strings.Contains(got, "\n"+c.want) {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A quota that admits no pod is not met by fewer pods.
+func TestAdviceAboutAQuotaThatAdmitsNoPod(t *testing.T) {
+	const fewer = "end other pods"
+	for limited, none := range map[string]bool{"pods=0": true, "cpu=4,count/pods=0,pods=2": true, "limits.memory=0": true, "pods=10": false, "pods=2,cpu=500m": false, "cpu=0.5": false} {
+		got := advice(jobWith(platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small, which allows "+limited))
+		if strings.Contains(got, "admits no pod at all") != none || strings.Contains(got, fewer) == none {
+			t.Errorf("%s: %s", limited, got)
 		}
 	}
 }
@@ -412,7 +423,7 @@ func TestAdviceToPreviewNamesTheValuesThatItLeavesOut(t *testing.T) {
 
 // kubectl finds the value of a key, whatever letters it has.
 func TestValuesOfAJobInAShell(t *testing.T) {
-	const name = `page2@it's "a" [b]{c}.d$e*é`
+	const name = `page2@it's "a", [b]{c}.d$e*é`
 	word := valueOf(jobWith("", ""), name)
 	_, path, _ := strings.Cut(word, "-o ")
 	path = strings.ReplaceAll(strings.Trim(strings.TrimSuffix(path, `)"`), "'"), `'\''`, "'")

@@ -568,18 +568,22 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// A PDF holds all pages, and an earlier render takes no time.
+// A PDF holds all pages, a film may, and an earlier render takes no time.
 func TestDescribeFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		format platenv1alpha1.Format
 		cache  platenv1alpha1.CacheResult
+		pages  int32
 		want   string
 	}{
-		"a picture":      {platenv1alpha1.FormatPNG, platenv1alpha1.CacheMiss, "1 png file, rendered in 20ms:\n  page 1  400x300  12 B  u\n"},
-		"a PDF":          {platenv1alpha1.FormatPDF, platenv1alpha1.CacheOff, "1 pdf file, rendered in 20ms:\n  document  400x300  12 B  u\n"},
-		"from the cache": {platenv1alpha1.FormatPNG, platenv1alpha1.CacheHit, "1 png file, from an earlier render:\n  page 1  400x300  12 B  u\n"},
+		"a picture":           {platenv1alpha1.FormatPNG, platenv1alpha1.CacheMiss, 1, "1 png file, rendered in 20ms:\n  page 1  400x300  12 B  u\n"},
+		"a PDF":               {platenv1alpha1.FormatPDF, platenv1alpha1.CacheOff, 1, "1 pdf file, rendered in 20ms:\n  document  400x300  12 B  u\n"},
+		"from the cache":      {platenv1alpha1.FormatPNG, platenv1alpha1.CacheHit, 1, "1 png file, from an earlier render:\n  page 1  400x300  12 B  u\n"},
+		"a film of two pages": {"gif", platenv1alpha1.CacheOff, 2, "1 gif file, rendered in 20ms:\n  film  400x300  12 B  u\n"},
+		"a film of one page":  {"gif", platenv1alpha1.CacheOff, 1, "1 gif file, rendered in 20ms:\n  page 1  400x300  12 B  u\n"},
 	} {
-		job := &platenv1alpha1.RenderJob{Status: platenv1alpha1.RenderJobStatus{Format: c.format, Cache: c.cache, RenderMilliseconds: new(int64(20))}}
+		job := &platenv1alpha1.RenderJob{Status: platenv1alpha1.RenderJobStatus{Format: c.format, Cache: c.cache, RenderMilliseconds: new(int64(20)), RenderedPages: &c.pages}}
+		job.Spec.Output.Video.CombinePages = new(c.format == "gif")
 		job.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1, Width: 400, Height: 300, Size: new(int64(12)), ContentURL: "u"}}
 		out := &bytes.Buffer{}
 		describeFiles(out, job)

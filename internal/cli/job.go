@@ -129,10 +129,13 @@ func describeUploads(out io.Writer, job *platenv1alpha1.RenderJob) {
 	}
 }
 
-// fileWord names a file of a job: a PDF holds all pages.
+// fileWord names a file of a job: a PDF holds all pages, and a film may.
 func fileWord(job *platenv1alpha1.RenderJob, page int32) string {
 	if job.Status.Format == platenv1alpha1.FormatPDF {
 		return "document"
+	}
+	if job.IsFilm() {
+		return "film"
 	}
 	return fmt.Sprintf("page %d", page)
 }

@@ -351,6 +351,8 @@ func (t *tryCommand) explain(err error, namespace string) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "failed quota") && strings.Contains(text, "must specify"):
 		return fmt.Errorf("a ResourceQuota of namespace %s wants render pods to name what they may use: %w; name it in spec.podTemplate.resources of a RenderPool default there", namespace, err)
+	case admitsNoPod.MatchString(text):
+		return fmt.Errorf("a ResourceQuota of namespace %s admits no pod: %w; raise the quota (kubectl describe resourcequota -n %s)", namespace, err, namespace)
 	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"):
 		return fmt.Errorf("a ResourceQuota of namespace %s leaves no room: %w; delete what is not needed, or raise the quota (kubectl describe resourcequota -n %s)", namespace, err, namespace)
 	case strings.Contains(text, "violates PodSecurity"):

@@ -102,6 +102,10 @@ func TestTryKnowsWhenNoPodWillCome(t *testing.T) {
 		"no node has room": {platenv1alpha1.UnschedulableReason, "no node has room for a render pod", ""},
 		"image":            {platenv1alpha1.ImagePullFailedReason, "a node cannot pull the image x of a render pod", "RENDERER_IMAGE of deployment platen-manager in namespace platen-system"},
 		"quota":            {platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small", "kubectl describe resourcequota -n marketing"},
+		"quota of nothing": {
+			platenv1alpha1.QuotaExceededReason, "no more render pods fit into the namespace: exceeded quota: small, which allows pods=0",
+			"admits no pod: no more render pods fit into the namespace: exceeded quota: small, which allows pods=0; raise the quota (kubectl",
+		},
 		"quota of limits": {
 			platenv1alpha1.PodForbiddenReason, "the API server refuses render pods: pods is forbidden: failed quota: q: must specify limits.cpu for: renderer",
 			"in spec.podTemplate.resources of a RenderPool default",

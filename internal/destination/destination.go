@@ -109,7 +109,8 @@ type Obstacle struct {
 // FindObstacle returns what stands in the way of a retry of a job's failed uploads; nil if a connection takes one of them.
 func FindObstacle(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageConnection) *Obstacle {
 	var disabled []string
-	for _, t := range Resolve(job, all).Targets {
+	resolution := Resolve(job, all)
+	for _, t := range resolution.Targets {
 		switch {
 		case result(job, t.Connection.Name) == platenv1alpha1.UploadSuccess:
 		case t.Connection.Spec.UploadPolicy != platenv1alpha1.UploadDisabled:
@@ -129,9 +130,14 @@ func FindObstacle(job *platenv1alpha1.RenderJob, all []platenv1alpha1.StorageCon
 		return &Obstacle{fmt.Sprintf("spec.uploadPolicy of StorageConnection '%s' is Disabled", disabled[0]), disabled[0]}
 	case job.Spec.Connections == nil:
 		return &Obstacle{Text: "no StorageConnection of the namespace has the uploadPolicy Automatic"}
-	default:
-		return &Obstacle{Text: "the StorageConnection that its spec.connections names does not exist"}
+	case len(resolution.Missing) == 0: // all is uploaded
+		return nil
 	}
+	missing := resolution.Missing[0]
+	if name := ptr.Deref(missing.Name, ""); name != "" {
+		return &Obstacle{Text: fmt.Sprintf("StorageConnection '%s' of spec.connections does not exist", name)}
+	}
+	return &Obstacle{Text: fmt.Sprintf("no StorageConnection of the namespace has the provider '%s' of spec.connections", missing.Provider)}
 }
 
 // result returns how the upload of a job through the connection of a name ended; empty if there was none.

@@ -112,13 +112,12 @@ func TestResolveStopsAtTheBoundOfTheAPI(t *testing.T) {
 	}
 }
 
-// The plugin's tests have the rest.
 func TestFindObstacle(t *testing.T) {
 	entry := func(name string) platenv1alpha1.JobConnection {
 		return platenv1alpha1.JobConnection{Type: platenv1alpha1.ConnectionStorage, Provider: platenv1alpha1.ProviderDropbox, Name: &name}
 	}
 	auto, off := connection("auto", platenv1alpha1.UploadAutomatic), connection("off", platenv1alpha1.UploadDisabled)
-	const gone = "the StorageConnection that its spec.connections names does not exist"
+	gone := &Obstacle{Text: "StorageConnection 'gone' of spec.connections does not exist"}
 	for name, tc := range map[string]struct {
 		wanted []platenv1alpha1.JobConnection
 		all    []platenv1alpha1.StorageConnection
@@ -127,11 +126,14 @@ func TestFindObstacle(t *testing.T) {
 		want         *Obstacle
 	}{
 		"one takes it": {all: []platenv1alpha1.StorageConnection{auto}, failed: "auto"},
-		"one is gone":  {wanted: []platenv1alpha1.JobConnection{entry("gone")}, all: []platenv1alpha1.StorageConnection{auto}, want: &Obstacle{Text: gone}},
-		"one is gone, and another of its kind is done": {wanted: []platenv1alpha1.JobConnection{{Provider: platenv1alpha1.ProviderDropbox}, entry("gone")}, all: []platenv1alpha1.StorageConnection{auto, connection("idle", platenv1alpha1.UploadAutomatic)}, done: "auto", want: &Obstacle{Text: gone}},
+		"one is gone":  {wanted: []platenv1alpha1.JobConnection{entry("gone")}, all: []platenv1alpha1.StorageConnection{auto}, want: gone},
+		"one is gone, and another of its kind is done": {wanted: []platenv1alpha1.JobConnection{{Provider: platenv1alpha1.ProviderDropbox}, entry("gone")}, all: []platenv1alpha1.StorageConnection{auto, connection("idle", platenv1alpha1.UploadAutomatic)}, done: "auto", want: gone},
 		"one is gone, and another failed":              {wanted: []platenv1alpha1.JobConnection{entry("auto"), entry("gone")}, all: []platenv1alpha1.StorageConnection{auto}, failed: "auto"},
 		"one is disabled":                              {wanted: []platenv1alpha1.JobConnection{entry("off")}, all: []platenv1alpha1.StorageConnection{auto, off}, failed: "off", want: &Obstacle{"spec.uploadPolicy of StorageConnection 'off' is Disabled", "off"}},
 		"an automatic one is disabled since":           {all: []platenv1alpha1.StorageConnection{off}, failed: "off", want: &Obstacle{"spec.uploadPolicy of StorageConnection 'off' is Disabled", "off"}},
+		"one of the provider is gone":                  {wanted: []platenv1alpha1.JobConnection{{Provider: platenv1alpha1.ProviderS3}}, all: []platenv1alpha1.StorageConnection{auto}, want: &Obstacle{Text: "no StorageConnection of the namespace has the provider 's3' of spec.connections"}},
+		"all is uploaded":                              {wanted: []platenv1alpha1.JobConnection{entry("auto")}, all: []platenv1alpha1.StorageConnection{auto}, done: "auto"},
+		"an automatic one came later":                  {all: []platenv1alpha1.StorageConnection{auto}, failed: "gone"},
 		"another one is disabled":                      {all: []platenv1alpha1.StorageConnection{off}, failed: "gone", want: &Obstacle{Text: "no StorageConnection of the namespace has the uploadPolicy Automatic"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,8 +25,12 @@ import (
 	"github.com/platen-dev/platen/internal/values"
 )
 
-// maxWarnings bounds the warnings about a request.
-const maxWarnings = 64
+const (
+	// maxWarnings bounds the warnings about a request.
+	maxWarnings = 64
+	// maxUnknown bounds the fields that are not known among which one is looked for that was meant.
+	maxUnknown = 200
+)
 
 // moreWarnings is the title of a warning that stands for those which are left out. The manager's warnings have the same.
 const moreWarnings = "There are more warnings"
@@ -120,7 +124,7 @@ type ResponseOptions struct {
 	ExtraSizes   ExtraSizes   `json:"extraSizes,omitempty"`
 	Quality      Whole        `json:"quality,omitempty" minimum:"1" description:"1 to 100. Default 90."`
 	Transparent  Truth        `json:"transparent,omitempty" description:"Leaves a png, webp or avif transparent where the page paints no background. Default false: white. Not in the public API."`
-	IncludePages []Whole      `json:"includePages,omitempty" description:"Pages to render, from 1, each once and in the template's order. Default: all."`
+	IncludePages []Whole      `json:"includePages,omitempty" instead:"pages" description:"Pages to render, from 1, each once and in the template's order. Default: all."`
 	Mode         string       `json:"mode,omitempty" enum:"sync,async" description:"async: answer 202 at once. Default sync."`
 	PDFOptions   PDFOptions   `json:"pdfOptions"`
 	VideoOptions VideoOptions `json:"videoOptions"`
@@ -483,9 +487,11 @@ type fieldsError struct {
 	said []string
 	// more is how many there are besides.
 	more int
-	// places are those of the request, and unknown its fields that it does not have.
+	// places are those of the request, and unknown its first fields that it does not have.
 	places  places
 	unknown []string
+	// outer are the fields of the request itself.
+	outer []reflect.StructField
 }
 
 // places are where a request has the items of its lists, such as [2] or .story, by the list's path as plainName has it. What is read of a list may
@@ -703,6 +709,8 @@ func checkTwice(value json.RawMessage, path string) error {
 type tidier struct {
 	places  places
 	unknown []string
+	// outer are the fields of the request itself.
+	outer []reflect.StructField
 }
 
 // tidy returns valid JSON as its Go type has it, nil if it says nothing. Clients send numbers, truths and objects as text, and text as numbers.
@@ -935,6 +943,9 @@ func (t *tidier) tidyFields(object json.RawMessage, kind reflect.Type, path stri
 	for i, f := range fields {
 		names[i] = plainName(jsonName(f)) // empty for an embedded struct
 	}
+	if path == "" {
+		t.outer = fields
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		full, value := name, given[name]
 		if path != "" {
@@ -943,9 +954,9 @@ func (t *tidier) tidyFields(object json.RawMessage, kind reflect.Type, path stri
 		at := slices.Index(names, plainName(name))
 		if at < 0 || fields[at].Anonymous {
 			if len(ignored) <= maxWarnings { // there may be many thousands
-				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), meantField(name, path, fields)})
+				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), t.meantField(name, path, fields)})
 			}
-			if path == "" {
+			if path == "" && len(t.unknown) < maxUnknown {
 				t.unknown = append(t.unknown, name)
 			}
 			continue
@@ -1002,8 +1013,9 @@ func fieldsErrorOf(err error) *fieldsError {
 	return several
 }
 
-// meantField asks for the field of the object at path that an unknown name may mean: a mistyped one, or one of an object in it. It is empty if there is none.
-func meantField(name, path string, fields []reflect.StructField) string {
+// meantField asks for the field that an unknown name of the object at path may mean: a mistyped one, one of an object in it, or one of the request itself.
+// It is empty if there is none.
+func (t *tidier) meantField(name, path string, fields []reflect.StructField) string {
 	names := make([]string, 0, len(fields))
 	for _, f := range fields {
 		names = append(names, jsonName(f))
@@ -1025,10 +1037,15 @@ func meantField(name, path string, fields []reflect.StructField) string {
 			}
 		}
 	}
-	if near == "" {
-		return ""
+	if near != "" {
+		return fmt.Sprintf("did you mean '%s'?", near)
 	}
-	return fmt.Sprintf("did you mean '%s'?", near)
+	for _, f := range t.outer {
+		if own := jsonName(f); path != "" && own != "" && plainName(own) == plainName(name) {
+			return fmt.Sprintf("did you mean '%s' beside '%s'?", own, path)
+		}
+	}
+	return ""
 }
 
 // jsonName returns the name of a field in JSON.

@@ -166,6 +166,9 @@ func TestAllMistakesOfListsAreNamed(t *testing.T) {
 
 // Whoever sends values beside modifications learns that they belong there.
 func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{Spec: platenv1alpha1.RenderTemplateSpec{
+		Pages: []platenv1alpha1.TemplatePage{{HTML: "<p data-param=headline>"}}, Parameters: []platenv1alpha1.Parameter{{Name: "headline", Required: new(true)}},
+	}}
 	for body, want := range map[string]string{
 		`{"headline":"Hi"}`:                                        "; the request has 'headline' as a field of its own: put it into modifications",
 		`{"modification":{"headline":"Hi"}}`:                       "; is 'modification' a misspelling of modifications?",
@@ -177,8 +180,12 @@ func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
 		if _, _, err := parseInto[Request]([]byte(body), wrong); err != nil {
 			t.Fatal(err)
 		}
-		const missing = "modifications.headline is required by the template"
-		wrong.say([]string{missing, `modifications.price: "x" must be a number`, "modifications.byline is required by the template; is 'bylin' a misspelling of it?"}, 0)
+		said, more := refusals(t.Context(), &platenv1alpha1.RenderJob{}, template)
+		if len(said) != 1 {
+			t.Fatalf("got %q of a job without values", said)
+		}
+		missing := said[0]
+		wrong.say(append(said, `modifications.price: "x" must be a number`, "modifications.byline is required by the template; is 'bylin' a misspelling of it?"), more)
 		want = missing + want + `; modifications.price: "x" must be a number; modifications.byline is required by the template; is 'bylin' a misspelling of it?`
 		if got := wrong.Error(); got != want {
 			t.Errorf("%s: %s", body, cmp.Diff(want, got))
@@ -333,7 +340,10 @@ func TestFieldsOfAnotherObject(t *testing.T) {
 		`"fps":30`:                                   "did you mean 'videoOptions.fps'?",
 		`"response":{"fps":30}`:                      "did you mean 'response.videoOptions.fps'?",
 		`"response":{"dpi":30}`:                      "did you mean 'response.pdfOptions.dpi'?",
-		`"response":{"templateId":30}`:               "",
+		`"response":{"templateId":30}`:               "did you mean 'templateId' beside 'response'?",
+		`"response":{"connections":[]}`:              "did you mean 'connections' beside 'response'?",
+		`"response":{"pages":[1]}`:                   "did you mean 'includePages'?",
+		`"response":{"nothing":1}`:                   "",
 		`"modification":{}`:                          "did you mean 'modifications'?",
 		`"modifications":[{"name":"a","vlaue":"b"}]`: "did you mean 'value'?",
 		`"modifications":[{"name":"a"}]`:             "give it a text, src or value",

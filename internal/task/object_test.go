@@ -71,6 +71,8 @@ func TestReadObjectRefuses(t *testing.T) {
 		"c: {a: A; b: B}\nt: 3":               "must hold a JSON or YAML object: line 1: did not find expected ',' or '}'",
 		"a: 1\nb:\n  c: 1\n  d: 'it's'\ne: 2": "must hold a JSON or YAML object: line 4: did not find expected key",
 		"a: 1\nb: [1,\n2\n\n":                 "must hold a JSON or YAML object: line 3: did not find expected ',' or ']'",
+		"a: 1\nbad\n\n\nc: 2":                 "must hold a JSON or YAML object: line 2: could not find expected ':'",
+		"a: 1\nb: 'x\nc: 2\nd: 3\ne: 4":       "must hold a JSON or YAML object: line 2: found unexpected end of stream",
 		"a: 1\nb: x: y":                       "must hold a JSON or YAML object: line 2: mapping values are not allowed in this context",
 		"a: \"\x01\"":                         "must hold a JSON or YAML object: control characters are not allowed",
 		"? {a: 1}\n: 2":                       "must hold a JSON or YAML object: a key must be a text",

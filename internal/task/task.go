@@ -669,12 +669,19 @@ func Missing(given map[string]any, template *platenv1alpha1.RenderTemplate) (mis
 	return missing
 }
 
-// meantBy asks whether a given key that is no parameter was meant to be a parameter that is missing; empty if none has a similar name.
+// maxOthers bounds the given keys that are no parameters among which one is looked for that was meant.
+const maxOthers = 200
+
+// meantBy asks whether a given key that is no parameter was meant to be a parameter that is missing; empty if none has a similar name, or if there are
+// more than maxOthers.
 func meantBy(missing string, given map[string]any, known func(key string) bool) string {
 	var others []string
 	for key := range given {
 		if !known(key) {
 			others = append(others, key)
+		}
+		if len(others) > maxOthers {
+			return ""
 		}
 	}
 	for _, key := range others {

@@ -103,7 +103,8 @@ type fileView struct {
 	Source string
 	// Kind is image, video or document.
 	Kind string
-	// Pages is the number of a document's pages; 0 if it is not known.
+	// Whole is Document or Film for a file of several pages, else empty. Pages is their number; 0 if it is not known.
+	Whole         string
 	Pages         int
 	Width, Height int32
 	Size          int64
@@ -137,8 +138,14 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		if f.ExtraSize != "" {
 			query.Set("size", f.ExtraSize)
 		}
-		if pdf := job.Spec.Output.PDF; f.Kind == "document" && pdf.RangeFrom <= 1 && pdf.RangeTo == 0 {
-			f.Pages = int(ptr.Deref(job.Status.RenderedPages, 0))
+		pdf, pages := job.Spec.Output.PDF, int(ptr.Deref(job.Status.RenderedPages, 0))
+		switch {
+		case f.Kind == "document" && pdf.RangeFrom <= 1 && pdf.RangeTo == 0:
+			f.Whole, f.Pages = "Document", pages
+		case f.Kind == "document":
+			f.Whole = "Document"
+		case job.IsFilm():
+			f.Whole, f.Pages = "Film", pages
 		}
 		f.Source = fmt.Sprintf("/ui/renders/%s/files/%d?%s", url.PathEscape(job.Name), p.Page, query.Encode())
 		f.Size = ptr.Deref(p.Size, 0)

@@ -592,23 +592,26 @@ func TestExtraSizes(t *testing.T) {
 	}
 }
 
-// A document is one file of several pages.
-func TestPagesOfADocument(t *testing.T) {
+// A document is one file of several pages, and a film may be.
+func TestPagesOfAFile(t *testing.T) {
 	for name, tc := range map[string]struct {
 		output platenv1alpha1.OutputSpec
+		whole  string
 		want   int
 	}{
-		"a document":           {platenv1alpha1.OutputSpec{Format: "pdf"}, 3},
-		"from its first page":  {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeFrom: 1}}, 3},
-		"from its second page": {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeFrom: 2}}, 0},
-		"up to its first page": {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeTo: 1}}, 0},
-		"a picture":            {platenv1alpha1.OutputSpec{Format: "png"}, 0},
+		"a document":           {platenv1alpha1.OutputSpec{Format: "pdf"}, "Document", 3},
+		"from its first page":  {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeFrom: 1}}, "Document", 3},
+		"from its second page": {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeFrom: 2}}, "Document", 0},
+		"up to its first page": {platenv1alpha1.OutputSpec{Format: "pdf", PDF: platenv1alpha1.PDFOptions{RangeTo: 1}}, "Document", 0},
+		"a picture":            {platenv1alpha1.OutputSpec{Format: "png"}, "", 0},
+		"a film of a page":     {platenv1alpha1.OutputSpec{Format: "gif"}, "", 0},
+		"a film of all pages":  {platenv1alpha1.OutputSpec{Format: "gif", Video: platenv1alpha1.VideoOptions{CombinePages: new(true)}}, "Film", 3},
 	} {
 		job := jobAt("Ready=True/Succeeded", "Finished=True/x")
 		job.Spec.Output, job.Status.RenderedPages = tc.output, new(int32(3))
 		job.Status.Pages = []platenv1alpha1.RenderedPage{{Page: 1, SHA256: strings.Repeat("a", 64)}}
-		if got := viewJob(job).Files[0].Pages; got != tc.want {
-			t.Errorf("%s: got %d pages, want %d", name, got, tc.want)
+		if got := viewJob(job).Files[0]; got.Pages != tc.want || got.Whole != tc.whole {
+			t.Errorf("%s: got %s of %d pages, want %s of %d", name, got.Whole, got.Pages, tc.whole, tc.want)
 		}
 	}
 }

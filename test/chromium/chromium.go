@@ -38,7 +38,7 @@ type Browser struct {
 }
 
 // waitTimeout bounds every wait.
-const waitTimeout = 30 * time.Second
+const waitTimeout = time.Minute
 
 // Start starts a browser, which ends with the test. The test fails if a script of a page fails or its policy blocks something. hosts
 // maps names to addresses, for names that the machine cannot resolve; it may be nil.

@@ -53,7 +53,7 @@ const (
 	// memoryLimit is what the shim takes with the limit of the container in config/shim/deployment.yaml.
 	memoryLimit = "200MiB"
 	// timeout bounds every wait.
-	timeout = 30 * time.Second
+	timeout = time.Minute
 )
 
 var (

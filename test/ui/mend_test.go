@@ -376,7 +376,7 @@ func TestATabActsInItsOwnWorkspace(t *testing.T) {
 	b.Click(".find button")
 	b.Sees("This page is of the workspace " + w.name)
 	b.Click("#open")
-	b.Sees("No render with “summer” in the name or the template's", w.name)
+	b.Sees("No render with “summer” in the name or that of the template", w.name)
 	// A plain form says what its page shows.
 	b.open("/ui/workspace")
 	b.Fill("#workspace", w.name)

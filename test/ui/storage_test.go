@@ -220,7 +220,7 @@ func TestNothingTakesTheUpload(t *testing.T) {
 	}}
 	create(t, job)
 	w.finish(t, job, 1, "Dropbox did not answer")
-	const gone = "The upload cannot be tried again: the StorageConnection that its spec.connections names does not exist."
+	const gone = "The upload cannot be tried again: StorageConnection 'dropbox' of spec.connections does not exist."
 	b.signIn(w)
 	b.open("/ui/renders/summer")
 	b.Sees("Rendered, not uploaded", gone, "Render again with other values")

@@ -95,7 +95,7 @@ func TestWholeJourney(t *testing.T) {
 	b.Sees(job.Name, "Done", "Render again")
 	b.Fill("#find", "another")
 	b.Click(".find button")
-	b.Sees("No render with “another” in the name or the template's")
+	b.Sees("No render with “another” in the name or that of the template")
 	b.Fill("#find", "banner")
 	b.Click(".find button")
 	b.Sees("1 render with “banner”", job.Name)

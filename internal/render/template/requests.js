@@ -221,29 +221,34 @@
   const { VideoFrame: RealVideoFrame } = window;
   const picturePatience = 1000; // milliseconds
   const pictureless = new WeakSet(); // videos that used it up: a film draws one again in each frame
-  const drawable = new WeakSet(); // videos that a canvas draws
-  const { drawImage } = window.OffscreenCanvasRenderingContext2D?.prototype ?? {};
+  const drawable = new WeakSet(); // videos that a canvas has drawn
+  const { OffscreenCanvas: RealCanvas } = window;
+  const { getContext: contextOf } = RealCanvas?.prototype ?? {};
+  const { drawImage, getImageData } = window.OffscreenCanvasRenderingContext2D?.prototype ?? {};
   const draws = (video) => {
-    const probe = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const probe = contextOf.call(new RealCanvas(1, 1), '2d', { willReadFrequently: true });
     drawImage.call(probe, video, 0, 0, 1, 1);
-    return probe.getImageData(0, 0, 1, 1).data[3] > 0;
+    return getImageData.call(probe, 0, 0, 1, 1).data[3] > 0; // also false for a picture that is wholly transparent, of which nothing is seen either way
   };
   // pictureOf returns what to draw for a video: its first picture while the browser has not told the video that it has one, else the video.
   const pictureOf = (video) => {
     if (!(video instanceof HTMLVideoElement) || drawable.has(video) || pictureless.has(video) || video.readyState < video.HAVE_CURRENT_DATA || !(video.videoWidth > 0)) return video;
-    for (const began = clock(); clock() - began < picturePatience;) {
+    let picture;
+    for (const began = clock(); picture === undefined && clock() - began < picturePatience;) {
       try {
-        const picture = new RealVideoFrame(video);
-        if (!draws(video)) return picture;
-        picture.close();
-        drawable.add(video);
-        video.addEventListener('emptied', () => drawable.delete(video), { once: true });
-        return video;
+        picture = new RealVideoFrame(video);
       } catch (error) {
         if (error.name !== 'InvalidStateError') return video; // it is of another origin, so there is no way to know
       }
     }
-    pictureless.add(video);
+    if (picture === undefined) {
+      pictureless.add(video);
+      return video;
+    }
+    if (!draws(video)) return picture;
+    picture.close();
+    drawable.add(video);
+    video.addEventListener('emptied', () => drawable.delete(video), { once: true });
     return video;
   };
   if (RealVideoFrame !== undefined) {
@@ -257,16 +262,20 @@
           const at = args.findIndex((argument) => argument instanceof HTMLVideoElement);
           if (at < 0) return real.apply(this, args);
           const picture = pictureOf(args[at]);
-          const result = real.apply(this, args.with(at, picture));
-          if (picture !== args[at]) Promise.resolve(result).then(() => picture.close(), () => picture.close());
-          return result;
+          if (picture === args[at]) return real.apply(this, args);
+          let result;
+          try {
+            return result = real.apply(this, args.with(at, picture));
+          } finally {
+            Promise.resolve(result).then(() => picture.close(), () => picture.close());
+          }
         } }[name];
       }
     }
     window.VideoFrame = new Proxy(RealVideoFrame, {
       construct(target, args, self) {
         const picture = pictureOf(args[0]);
-        if (picture !== args[0] && picture instanceof RealVideoFrame) picture.close();
+        if (picture !== args[0]) picture.close();
         return Reflect.construct(target, args, self);
       },
     });
