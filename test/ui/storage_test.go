@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -237,7 +238,7 @@ func TestNothingTakesTheUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, _, body := send(t, request(t, http.MethodPost, "/ui/renders/summer/retry", nil, signedIn(t, w.token), func(h http.Header) { h.Set("HX-Request", "true") }))
-	if status != http.StatusOK || !strings.Contains(body, gone) || w.job(t).Annotations[platenv1alpha1.RetryUploadsAnnotation] != "" {
+	if status != http.StatusOK || !strings.Contains(html.UnescapeString(body), gone) || w.job(t).Annotations[platenv1alpha1.RetryUploadsAnnotation] != "" {
 		t.Errorf("answered with %d, and the annotations are %v\n%s", status, w.job(t).Annotations, body)
 	}
 }
