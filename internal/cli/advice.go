@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -94,11 +95,14 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	case word == platenv1alpha1.DeadlineExceededReason && filmedFrames.MatchString(sentence):
 		return forJob(job, aboutALongFilm(job, sentence))
 	case word == platenv1alpha1.DeadlineExceededReason:
-		longer := min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
-		if longer <= job.Spec.TimeoutSeconds {
-			return forJob(job, "Look for what the page waits for:"+lintTemplate)
+		lint, longer := lintTemplate, min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
+		if own := time.Duration(job.Spec.TimeoutSeconds) * time.Second; own < lintTimeout {
+			lint += " --timeout " + own.String()
 		}
-		return forJob(job, "Look for a script of the page that does not end. If there is none, give the job more time; this renders it again:"+lintTemplate+
+		if longer <= job.Spec.TimeoutSeconds {
+			return forJob(job, "Look for what the page waits for:"+lint)
+		}
+		return forJob(job, "Look for a script of the page that does not end. If there is none, give the job more time; this renders it again:"+lint+
 			"\nkubectl patch renderjob JOB -n NS"+
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
 	case word == platenv1alpha1.QuotaExceededReason && admitsNoPod.MatchString(sentence):

@@ -240,7 +240,19 @@ func TestAdviceAboutValuesOfConfigMaps(t *testing.T) {
 	}
 }
 
-// A job that waits for another's render is helped by what helps that one.
+// Lint gives a page no more time than the job that it was too slow for.
+func TestAdviceAboutAPageThatDoesNotEnd(t *testing.T) {
+	for seconds, want := range map[int32]string{
+		4: "\nkubectl platen lint card -n marketing --timeout 4s\n", 300: "\nkubectl platen lint card -n marketing\n", 3600: "\nkubectl platen lint card -n marketing\n",
+	} {
+		job := jobWith("DeadlineExceeded", "the page did not become ready")
+		job.Spec.TimeoutSeconds = seconds
+		if got := advice(job); !strings.Contains(got+"\n", want) {
+			t.Errorf("%d: got %s", seconds, got)
+		}
+	}
+}
+
 // A film that was filmed to a third gets more than three times as long.
 func TestAdviceAboutALongFilm(t *testing.T) {
 	got := advice(jobWith("DeadlineExceeded", "at the deadline, 20 of about 60 frames were filmed: …"))
@@ -253,6 +265,7 @@ func TestAdviceAboutALongFilm(t *testing.T) {
 	}
 }
 
+// A job that waits for another's render is helped by what helps that one.
 func TestAdviceAboutTheSameRender(t *testing.T) {
 	got := advice(jobWith(platenv1alpha1.QueuedReason, "RenderJob 'spring.1' renders the same; its files will be this job's too"))
 	if want := "kubectl platen status spring.1 -n marketing"; !strings.HasSuffix(got, "\n"+want) || strings.Contains(got, "renderpools") {
