@@ -490,8 +490,6 @@ type fieldsError struct {
 	// places are those of the request, and unknown its first fields that it does not have.
 	places  places
 	unknown []string
-	// outer are the fields of the request itself.
-	outer []reflect.StructField
 }
 
 // places are where a request has the items of its lists, such as [2] or .story, by the list's path as plainName has it. What is read of a list may
