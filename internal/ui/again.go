@@ -70,13 +70,18 @@ const maxMore = 64 << 10
 // fill puts the values of a job into the form. What the job does not give stays the template's default. Lost says what the form leaves out.
 func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 	f.From = job.Name
-	given := map[string]any{}
+	given, read := map[string]any{}, map[string]any{}
 	if job.Spec.Modifications != nil {
 		_ = withDigits(job.Spec.Modifications.Raw, &given) // not an object: nothing to fill in
+		read, _ = values.Decode(job.Spec.Modifications.Raw)
 	}
 	for n := range f.Inputs {
-		if i := &f.Inputs[n]; !i.set(given[i.Name]) {
+		i := &f.Inputs[n]
+		if !i.set(given[i.Name]) {
 			f.Unshown = append(f.Unshown, i.Label)
+		}
+		if refused := i.refusal(read[i.Name]); refused != "" {
+			f.Unread = append(f.Unread, i.Label+": "+refused)
 		}
 	}
 	if format := job.Spec.Output.Format; format != "" {
@@ -214,15 +219,30 @@ func (i *input) set(value any) (ok bool) {
 		if text == "" { // an empty field would mean the default
 			text, isJSON = "[]", true
 		}
-		i.Value, i.JSON = text, i.JSON || isJSON
+		i.Value, i.JSON = text, i.JSON || isJSON && i.Type == platenv1alpha1.ParameterList
 	default:
 		if text, err := encode(value); err == nil {
 			i.Value = text
 		}
 		_, isObject := value.(map[string]any)
-		i.JSON = i.JSON || isObject
+		i.JSON = i.JSON || isObject && (i.Undeclared || values.Type(i.Type) == values.Object)
 	}
 	return true
+}
+
+// refusal says why a job refuses a value of JSON that the field shows as one which it takes; empty if it does not.
+func (i *input) refusal(value any) string {
+	refused := (*values.Error)(nil)
+	if _, err := values.Read(values.Type(i.Type), value); i.Undeclared || !errors.As(err, &refused) {
+		return ""
+	}
+	switch i.Type {
+	case platenv1alpha1.ParameterText:
+		return refused.Given + " is no text"
+	case platenv1alpha1.ParameterList:
+		return refused.Given + " is no list; give one item a line"
+	}
+	return "" // the field says it
 }
 
 // setChecked is set for a checkbox. It cannot show a value that is neither true nor false.

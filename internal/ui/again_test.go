@@ -119,6 +119,33 @@ func TestFillKeepsEachValue(t *testing.T) {
 }
 
 // What the form has no field for goes along, with its digits, or is named.
+// What a job refuses is said, also where the field would take it as it is shown.
+func TestFillSaysWhatTheJobRefuses(t *testing.T) {
+	const text, number, list = platenv1alpha1.ParameterText, platenv1alpha1.ParameterNumber, platenv1alpha1.ParameterList
+	for _, c := range []struct {
+		of                     input
+		value, unread, atField string
+	}{
+		{input{Type: text}, `false`, "Title: false is no text", ""},
+		{input{Type: text}, `{"text":"Hi"}`, `Title: {"text":"Hi"} is no text`, ""},
+		{input{Type: text}, `[{"a":1}]`, `Title: [{"a":1}] is no text`, ""},
+		{input{Type: text, Undeclared: true}, `false`, "", ""},
+		{input{Type: text}, `4`, "", ""},
+		{input{Type: list}, `"one, two"`, `Title: "one, two" is no list; give one item a line`, ""},
+		{input{Type: list}, `5`, "Title: 5 is no list; give one item a line", ""},
+		{input{Type: list}, `"[\"a\"]"`, "", ""},
+		{input{Type: number}, `{"amount":3}`, "", "This must be a number, such as 12.5."},
+	} {
+		c.of.Name, c.of.Label = "x", "Title"
+		form := formView{Inputs: []input{c.of}}
+		form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":` + c.value + `}`)}}})
+		check(form.Inputs)
+		if got := form.Inputs[0]; strings.Join(form.Unread, "") != c.unread || got.Error != c.atField || got.JSON {
+			t.Errorf("%s of %+v: %q, %+v", c.value, c.of, form.Unread, got)
+		}
+	}
+}
+
 func TestFillTheRest(t *testing.T) {
 	form := formView{Inputs: []input{{Name: "headline", Type: platenv1alpha1.ParameterText}}}
 	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{

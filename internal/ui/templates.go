@@ -77,6 +77,8 @@ type formView struct {
 	Lost []string
 	// Unshown are the labels of the fields that cannot show the value that the job has.
 	Unshown []string
+	// Unread says of each field that shows a value which the job refuses why it does, unless the field says it.
+	Unread []string
 	// More are modifications in JSON that the form has no field for and sends along; empty for none.
 	More string
 	// Error is about the form as a whole, and Wrong has what is wrong with Format, FileName or Folder, by the field's name in the form.
