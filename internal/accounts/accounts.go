@@ -146,6 +146,8 @@ type SaveOptions struct {
 type Saved struct {
 	// Secret is true once the Secret holds the credentials: the permission must not be revoked from then on.
 	Secret bool
+	// Filed tells that the Secret is from a file of kubectl apply, which brings the credentials of the file back when it is applied again.
+	Filed bool
 	// ResourceVersion of the StorageConnection; empty if it was not written.
 	ResourceVersion string
 }
@@ -177,7 +179,7 @@ func (c Connection) Save(ctx context.Context, api client.Client, options SaveOpt
 	}
 	err = takeOver(apply, func(apply []client.ApplyOption) error {
 		applied, err := credentials.Writer{Client: api}.ApplyDropbox(ctx, c.Namespace, c.secretName(), c.credentials(), apply...)
-		saved.Secret = applied && !options.DryRun
+		saved.Secret, saved.Filed = applied.Done && !options.DryRun, applied.Filed
 		return err
 	})
 	if err != nil {

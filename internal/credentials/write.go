@@ -5,13 +5,16 @@ package credentials
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/platen-dev/platen/internal/storage"
@@ -30,28 +33,43 @@ var trackers = []string{
 // Writer writes Secrets for people who connect an account, with the rights of its client.
 type Writer struct{ client.Client }
 
-// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. applied is true once the Secret
-// has the values, also if the drop fails then. The error is a *storage.Error if something else, such as a GitOps tool, keeps the Secret as
-// it is.
-func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values Redacted, options ...client.ApplyOption) (applied bool, err error) {
+// Applied says what ApplyDropbox has done.
+type Applied struct {
+	// Done is true once the Secret has the values.
+	Done bool
+	// Filed tells that the Secret is from a file of kubectl apply, which brings its values back when it is applied again.
+	Filed bool
+}
+
+// ApplyDropbox applies the Secret that a StorageConnection names, and drops the app secret of another app. The error is a *storage.Error if something
+// else, such as a GitOps tool, keeps the Secret as it is, and a conflict if another field manager has its values, unless the options force it.
+func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values Redacted, options ...client.ApplyOption) (applied Applied, err error) {
 	before := &corev1.Secret{}
 	if err := w.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, before); client.IgnoreNotFound(err) != nil {
-		return false, err
+		return applied, err
 	}
 	if by := keeper(before); by != "" {
-		return false, fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
+		return applied, fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
+	}
+	chosen := (&client.ApplyOptions{}).ApplyOptions(options)
+	manager, hidden := filer(before, chosen.FieldManager)
+	applied.Filed = manager != ""
+	if hidden && !ptr.Deref(chosen.Force, false) {
+		cause := metav1.StatusCause{Type: metav1.CauseTypeFieldManagerConflict, Field: ".stringData", Message: fmt.Sprintf("conflict with %q", manager)}
+		return applied, apierrors.NewApplyConflict([]metav1.StatusCause{cause}, fmt.Sprintf("Apply failed with 1 conflict: %s: %s", cause.Message, cause.Field))
 	}
 	secret := values.Secret(namespace, name)
 	if before.ResourceVersion == "" || before.Labels[managedByLabel] == managedBy { // DeleteOurs must leave a Secret that a person made
 		secret.WithLabels(map[string]string{managedByLabel: managedBy})
 	}
 	if err := w.Apply(ctx, secret, options...); err != nil {
-		return false, err
+		return applied, err
 	}
-	if dryRun := (&client.ApplyOptions{}).ApplyOptions(options).DryRun; len(dryRun) > 0 || before.Data["appSecret"] == nil || string(before.Data["appKey"]) == values["appKey"] {
-		return true, nil
+	applied.Done = true
+	if len(chosen.DryRun) > 0 || before.Data["appSecret"] == nil || string(before.Data["appKey"]) == values["appKey"] {
+		return applied, nil
 	}
-	return true, w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
+	return applied, w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
 }
 
 // keeper names the owner or tool that would undo a change to a Secret, empty if there is none.
@@ -65,6 +83,27 @@ func keeper(secret *corev1.Secret) string {
 		}
 	}
 	return ""
+}
+
+// filer returns the field manager, other than own, whose kubectl apply has written the values of a Secret; empty if there is none. hidden tells that an
+// apply of other values meets no conflict: the API server turns stringData into data without an owner.
+func filer(secret *corev1.Secret, own string) (manager string, hidden bool) {
+	if secret.Annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		manager = "kubectl-client-side-apply"
+	}
+	for _, entry := range secret.ManagedFields {
+		fields := map[string]json.RawMessage{}
+		if entry.Operation != metav1.ManagedFieldsOperationApply || entry.Manager == own || entry.FieldsV1 == nil || json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil {
+			continue
+		}
+		if fields["f:stringData"] != nil {
+			return entry.Manager, true
+		}
+		if fields["f:data"] != nil {
+			manager = entry.Manager
+		}
+	}
+	return manager, false
 }
 
 // isOurs reports whether ApplyDropbox has made a Secret, and nothing else keeps it.

@@ -66,7 +66,7 @@ func TestApplyDropbox(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || !applied {
+			if err != nil || !applied.Done || applied.Filed {
 				t.Fatal(applied, err)
 			}
 			secret := &corev1.Secret{}
@@ -91,5 +91,34 @@ func TestApplyDropbox(t *testing.T) {
 	}
 	if gone, err := (Writer{fake.NewClientBuilder().Build()}).DeleteOurs(t.Context(), "ns", "dropbox"); !gone || err != nil {
 		t.Errorf("a Secret that is not there: %v, %v", gone, err)
+	}
+}
+
+// Who applies a file again gets the credentials of the file, also where the API server sees no conflict.
+func TestSecretsOfFiles(t *testing.T) {
+	entry := func(operation metav1.ManagedFieldsOperationType, manager, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields)}
+	}
+	const data, stringData, labels = `{"f:data":{".":{},"f:refreshToken":{}}}`, `{"f:stringData":{"f:refreshToken":{}}}`, `{"f:metadata":{"f:labels":{}}}`
+	for name, tc := range map[string]struct {
+		annotation string
+		fields     []metav1.ManagedFieldsEntry
+		manager    string
+		hidden     bool
+	}{
+		"created":                {fields: []metav1.ManagedFieldsEntry{entry("Update", "kubectl-create", data)}},
+		"of Platen":              {fields: []metav1.ManagedFieldsEntry{entry("Apply", "platen", data)}},
+		"applied by the client":  {annotation: "{}", fields: []metav1.ManagedFieldsEntry{entry("Update", "kubectl-client-side-apply", data)}, manager: "kubectl-client-side-apply"},
+		"applied by the server":  {fields: []metav1.ManagedFieldsEntry{entry("Apply", "platen", data), entry("Apply", "kubectl", data)}, manager: "kubectl"},
+		"applied as texts":       {fields: []metav1.ManagedFieldsEntry{entry("Apply", "kubectl", stringData)}, manager: "kubectl", hidden: true},
+		"another has the labels": {fields: []metav1.ManagedFieldsEntry{entry("Apply", "kubectl", labels)}},
+	} {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{ManagedFields: tc.fields}}
+		if tc.annotation != "" {
+			secret.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: tc.annotation}
+		}
+		if manager, hidden := filer(secret, "platen"); manager != tc.manager || hidden != tc.hidden {
+			t.Errorf("%s: got %q, %v", name, manager, hidden)
+		}
 	}
 }

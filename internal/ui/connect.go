@@ -181,7 +181,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return connectProblem(err)
 	}
-	before, err := s.save(r.Context(), c, *started, grant)
+	saved, before, err := s.save(r.Context(), c, *started, grant)
 	if err != nil {
 		if kept := (*storage.Error)(nil); errors.As(err, &kept) {
 			return reject("The access could not be saved", sentence(kept.Message))
@@ -212,7 +212,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 		// As above. The visitor may be one who may not list connections.
 		s.Log.V(1).Info("Connections to the account cannot be listed", "error", err.Error())
 	}
-	if err := s.tell(w, connectedWords(now, before, others)); err != nil {
+	if err := s.tell(w, connectedWords(now, before, others, saved.Filed)); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/ui/storage/"+started.Connection+"/folders", http.StatusSeeOther)
@@ -253,8 +253,9 @@ func sharing(ctx context.Context, c client.Client, one client.ObjectKey, account
 	return names, nil
 }
 
-// connectedWords says which account was connected, which one the connection had before, if it is known, and which others have it too.
-func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount, others []string) words {
+// connectedWords says which account was connected, which one the connection had before, if it is known, and which others have it too. filed tells that
+// a file of kubectl apply has other credentials.
+func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount, others []string, filed bool) words {
 	said := words{Tone: good, Title: "Dropbox is connected"}
 	if now.Email != "" {
 		said.Text = fmt.Sprintf("It is the account of %s, %s", cmp.Or(now.DisplayName, "its owner"), now.Email)
@@ -277,6 +278,10 @@ func connectedWords(now storage.Account, before *platenv1alpha1.StorageAccount, 
 		}
 		said.Text += ". "
 	}
+	if filed {
+		said.Tone = warn
+		said.Text += "The Secret is from a file that somebody gives to kubectl apply: that brings the credentials of the file back. Put the new ones into the file, or take the Secret out of it. "
+	}
 	said.Text += "Choose the folder for renders."
 	return said
 }
@@ -289,8 +294,7 @@ func (s *Server) opened(f flow, grant authflow.Grant) (accounts.Account, error) 
 }
 
 // save saves the grant in the cluster, and returns the account that the connection had before, if it is known. If that fails, it revokes the grant.
-func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) (before *platenv1alpha1.StorageAccount, err error) {
-	saved := accounts.Saved{}
+func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) (saved accounts.Saved, before *platenv1alpha1.StorageAccount, err error) {
 	connection, before, err := findTarget(ctx, c, f.Workspace, f.Connection)
 	if err == nil && connection.Exists && !f.Again {
 		err = &problem{
@@ -304,7 +308,7 @@ func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authfl
 		saved, err = connection.Save(ctx, c, accounts.SaveOptions{Force: true})
 	}
 	if err == nil || saved.Secret {
-		return before, err
+		return saved, before, err
 	}
 	account, failed := s.opened(f, grant)
 	if failed == nil {
@@ -313,5 +317,5 @@ func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authfl
 	if failed != nil {
 		s.Log.Error(failed, "Revoking an access that could not be saved")
 	}
-	return before, err
+	return saved, before, err
 }

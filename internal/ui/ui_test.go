@@ -185,13 +185,16 @@ func TestConnectedWordsNameEveryConnectionToTheAccount(t *testing.T) {
 		" The connection a has this account too: a render that goes to both is uploaded there twice.":                     {"a"},
 		" The connections a, b and c have this account too: a render that goes to all of them is uploaded there 4 times.": {"a", "b", "c"},
 	} {
-		got, wantTone := connectedWords(account, nil, others), good
+		got, wantTone := connectedWords(account, nil, others, false), good
 		if want != "" {
 			wantTone = warn
 		}
 		if text := "It is the account of Ada, ada@example.com." + want + " Choose the folder for renders."; got.Text != text || got.Tone != wantTone {
 			t.Errorf("%v: got %+v", others, got)
 		}
+	}
+	if got := connectedWords(account, nil, nil, true); got.Tone != warn || !strings.Contains(got.Text, "Put the new ones into the file") {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -472,6 +472,14 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 	if err := api.Create(t.Context(), ofFile, client.FieldOwner("kubectl-client-side-apply")); err != nil {
 		t.Fatal(err)
 	}
+	texts := workspace(t)
+	ofTexts := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"namespace": texts, "name": "dropbox-credentials"},
+		"stringData": map[string]any{"appKey": "theirs", "refreshToken": "old"},
+	}}
+	if err := api.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(ofTexts), client.FieldOwner("kubectl")); err != nil {
+		t.Fatal(err)
+	}
 	applied := workspace(t)
 	connection := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "platen.dev/v1alpha1", "kind": "StorageConnection", "metadata": map[string]any{"namespace": applied, "name": "dropbox"},
@@ -504,6 +512,7 @@ func TestRefusalsComeBeforeConsent(t *testing.T) {
 		"a bad port":                {args: command(namespace, flags, "--port", "0", "--no-browser"), code: 2, text: "error: --port: 0 must be from 1 to 65535"},
 		"another bad port":          {args: command(namespace, flags, "--port", "65536"), code: 2, text: "error: --port: 65536 must be from 1 to 65535"},
 		"an applied file":           {args: command(file, flags), code: 1, text: "; kubectl apply would give the credentials of its file again: put what -o yaml prints into the file, or take over with --force-conflicts"},
+		"an applied file of texts":  {args: command(texts, flags), code: 1, text: "another tool manages Secret " + texts + `/dropbox-credentials: Apply failed with 1 conflict: conflict with "kubectl": .stringData; give that tool what -o yaml prints`},
 		"no key for an account":     {args: []string{"connect", "dropbox", "-n", taken}, code: 2, text: "--app-key must be given"},
 		"no app key":                {args: []string{"connect", "dropbox", "-n", namespace}, code: 2, text: "--app-key must be given"},
 		"another output":            {args: command(namespace, flags, "-o", "name"), code: 2, text: "-o must be yaml or json"},

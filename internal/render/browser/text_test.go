@@ -185,6 +185,21 @@ func letters(text string) []rune {
 	}, text))
 }
 
+// Of several words, the warning names the one that has no room.
+func TestTheWordWithoutRoomIsNamed(t *testing.T) {
+	b := start(t)
+	for text, want := range map[string]string{
+		"Autumn Incomprehensibilities everywhere":   "no line break is possible in Incomprehensibilities",
+		" Incomprehensibilities ":                   "no line break is possible in it",
+		"2&nbsp;000&nbsp;000&nbsp;metres from here": "no line break is possible in 2 000 000 metres",
+	} {
+		_, warnings := run(t, b, task("png", `<!doctype html><body style="margin:0"><p style="width:90px">`+text+`</p>`))
+		if len(warnings) != 1 || !strings.HasSuffix(warnings[0].Details, want) {
+			t.Errorf("%s: warnings %v, want %s", text, warnings, want)
+		}
+	}
+}
+
 func TestValuesOutsideOfAPictureAreNamed(t *testing.T) {
 	b := start(t)
 	const text, named = "Text is cut at the edge of the page: 99", `<b data-param="total">0</b>`

@@ -118,6 +118,15 @@
     range.selectNodeContents(node);
     return [...range.getClientRects()].filter((rect) => rect.width > 0 && rect.height > 0);
   };
+  // unbroken returns how a message calls the part of a text without spaces at which a line could break of which a rectangle is beyond the box.
+  const unbroken = (node, beyond) => {
+    for (const { 0: part, index } of node.data.matchAll(/[^ \t\n\r\f]+/g).take(1000)) {
+      range.setStart(node, index);
+      range.setEnd(node, index + part.length);
+      if ([...range.getClientRects()].some(beyond)) return part === node.data.trim() ? 'it' : short(part);
+    }
+    return 'it';
+  };
   const [root, body] = [document.documentElement, document.body];
   const overflows = [root, body].some((e) => e && (e.scrollWidth > innerWidth || e.scrollHeight > innerHeight));
   const outside = []; // what is not on the sheet
@@ -182,7 +191,7 @@
       const rects = rectangles(node);
       const out = rects.filter(beyond);
       if (wide && out.length > 0 && style.transform === 'none') {
-        const hint = style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : 'no line break is possible in it';
+        const hint = style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : `no line break is possible in ${unbroken(node, beyond)}`;
         complain(`Text runs out of its box: ${short(node.data)}`, `${name(holder)} is ${Math.round(edge[length])} pixels ${lying ? 'wide' : 'high'}, its text ${Math.round(Math.max(...out.map((rect) => rect[length])))}: ${hint}`);
         return;
       }
