@@ -14,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/platen-dev/platen/internal/storage"
@@ -54,7 +53,7 @@ func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values
 	chosen := (&client.ApplyOptions{}).ApplyOptions(options)
 	manager, hidden := filer(before, chosen.FieldManager)
 	applied.Filed = manager != ""
-	if hidden && !ptr.Deref(chosen.Force, false) {
+	if forced := chosen.Force != nil && *chosen.Force; hidden && !forced {
 		cause := metav1.StatusCause{Type: metav1.CauseTypeFieldManagerConflict, Field: ".stringData", Message: fmt.Sprintf("conflict with %q", manager)}
 		return applied, apierrors.NewApplyConflict([]metav1.StatusCause{cause}, fmt.Sprintf("Apply failed with 1 conflict: %s: %s", cause.Message, cause.Field))
 	}

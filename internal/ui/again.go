@@ -241,8 +241,9 @@ func (i *input) refusal(value any) string {
 		return refused.Given + " is no text"
 	case platenv1alpha1.ParameterList:
 		return refused.Given + " is no list; give one item a line"
+	default:
+		return "" // the field says it
 	}
-	return "" // the field says it
 }
 
 // setChecked is set for a checkbox. It cannot show a value that is neither true nor false.
