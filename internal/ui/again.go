@@ -83,6 +83,9 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 		if refused := i.refusal(read[i.Name]); refused != "" {
 			f.Unread = append(f.Unread, i.Label+": "+refused)
 		}
+		if value := read[i.Name]; i.Undeclared && i.Type == platenv1alpha1.ParameterText && value != nil && !values.IsTrue(value) && i.Value != "" {
+			f.Truthy = append(f.Truthy, i.Label)
+		}
 	}
 	if format := job.Spec.Output.Format; format != "" {
 		f.Format = string(format)

@@ -146,6 +146,19 @@ func TestFillSaysWhatTheJobRefuses(t *testing.T) {
 	}
 }
 
+// A text is true for data-if, and the field of a parameter that no template declares makes a text of what was false.
+func TestFillSaysWhatBecomesTrue(t *testing.T) {
+	for value, want := range map[string][]string{`0`: {"Discount"}, `false`: {"Discount"}, `1`: nil, `"0"`: nil, `""`: nil, `null`: nil} {
+		for _, undeclared := range []bool{true, false} {
+			form := formView{Inputs: []input{{Name: "x", Label: "Discount", Type: platenv1alpha1.ParameterText, Undeclared: undeclared}}}
+			form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":` + value + `}`)}}})
+			if got := form.Truthy; undeclared && !slices.Equal(got, want) || !undeclared && got != nil {
+				t.Errorf("%s, undeclared %v: got %q", value, undeclared, got)
+			}
+		}
+	}
+}
+
 func TestFillTheRest(t *testing.T) {
 	form := formView{Inputs: []input{{Name: "headline", Type: platenv1alpha1.ParameterText}}}
 	job := &platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{

@@ -77,6 +77,8 @@ type formView struct {
 	Lost []string
 	// Unshown are the labels of the fields that cannot show the value that the job has.
 	Unshown []string
+	// Truthy are the labels of the fields that make a text, which data-if takes for true, of a value that it takes for false.
+	Truthy []string
 	// Unread says of each field that shows a value which the job refuses why it does, unless the field says it.
 	Unread []string
 	// More are modifications in JSON that the form has no field for and sends along; empty for none.
