@@ -51,7 +51,7 @@ func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values
 		return applied, fault(storage.ReasonSecretNotOurs, "Secret '%s' is kept by %s, which would undo the change: put the new refreshToken there", name, by)
 	}
 	chosen := (&client.ApplyOptions{}).ApplyOptions(options)
-	manager, hidden := filer(before, chosen.FieldManager)
+	manager, hidden := appliedBy(before, chosen.FieldManager)
 	applied.Filed = manager != ""
 	if forced := chosen.Force != nil && *chosen.Force; hidden && !forced {
 		cause := metav1.StatusCause{Type: metav1.CauseTypeFieldManagerConflict, Field: ".stringData", Message: fmt.Sprintf("conflict with %q", manager)}
@@ -84,9 +84,9 @@ func keeper(secret *corev1.Secret) string {
 	return ""
 }
 
-// filer returns the field manager, other than own, whose kubectl apply has written the values of a Secret; empty if there is none. hidden tells that an
+// appliedBy returns the field manager, other than own, whose kubectl apply has written the values of a Secret; empty if there is none. hidden tells that an
 // apply of other values meets no conflict: the API server turns stringData into data without an owner.
-func filer(secret *corev1.Secret, own string) (manager string, hidden bool) {
+func appliedBy(secret *corev1.Secret, own string) (manager string, hidden bool) {
 	if secret.Annotations[corev1.LastAppliedConfigAnnotation] != "" {
 		manager = "kubectl-client-side-apply"
 	}

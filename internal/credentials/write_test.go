@@ -117,7 +117,7 @@ func TestSecretsOfFiles(t *testing.T) {
 		if tc.annotation != "" {
 			secret.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: tc.annotation}
 		}
-		if manager, hidden := filer(secret, "platen"); manager != tc.manager || hidden != tc.hidden {
+		if manager, hidden := appliedBy(secret, "platen"); manager != tc.manager || hidden != tc.hidden {
 			t.Errorf("%s: got %q, %v", name, manager, hidden)
 		}
 	}

@@ -293,7 +293,8 @@ func (s *Server) opened(f flow, grant authflow.Grant) (accounts.Account, error) 
 	return dropbox.New(config)
 }
 
-// save saves the grant in the cluster, and returns the account that the connection had before, if it is known. If that fails, it revokes the grant.
+// save saves the grant in the cluster. It returns what it has written, and the account that the connection had before, if that is known. If it fails, it
+// revokes the grant.
 func (s *Server) save(ctx context.Context, c client.Client, f flow, grant authflow.Grant) (saved accounts.Saved, before *platenv1alpha1.StorageAccount, err error) {
 	connection, before, err := findTarget(ctx, c, f.Workspace, f.Connection)
 	if err == nil && connection.Exists && !f.Again {

@@ -118,7 +118,7 @@
     range.selectNodeContents(node);
     return [...range.getClientRects()].filter((rect) => rect.width > 0 && rect.height > 0);
   };
-  // unbroken returns how a message calls the part of a text without spaces at which a line could break of which a rectangle is beyond the box.
+  // unbroken returns the first word of a text that leaves the box, as a message names it: "it" for a text of one word.
   const unbroken = (node, beyond) => {
     for (const { 0: part, index } of node.data.matchAll(/[^ \t\n\r\f]+/g).take(1000)) {
       range.setStart(node, index);
