@@ -5,6 +5,8 @@ package ui
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,25 +90,31 @@ func tokenFor(v *visitor) string {
 	return "$TOKEN"
 }
 
-// manifest returns a RenderJob in YAML, or in JSON if YAML would change a value.
+// manifest returns a RenderJob in YAML, or in JSON if YAML would change a value. The job's name has a digest of its spec, so that other
+// values make another job, and do not take the files of the first one.
 func manifest(namespace string, spec platenv1alpha1.RenderJobSpec) (string, error) {
+	text, err := encode(spec)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(text))
 	job := map[string]any{
 		"apiVersion": platenv1alpha1.GroupVersion.String(), "kind": "RenderJob",
-		"metadata": map[string]any{"name": spec.TemplateRef.Name, "namespace": namespace}, "spec": spec,
+		"metadata": map[string]any{"name": prefix(spec.TemplateRef.Name) + "-" + hex.EncodeToString(sum[:5]), "namespace": namespace}, "spec": spec,
 	}
 	want, err := encodeLines(job)
 	if err != nil {
 		return "", err
 	}
 	want += "\n"
-	text, err := yaml.JSONToYAML([]byte(want))
+	lines, err := yaml.JSONToYAML([]byte(want))
 	if err != nil {
 		return want, nil //nolint:nilerr // kubectl reads JSON, too
 	}
-	if !sameValue([]byte(want), text) {
+	if !sameValue([]byte(want), lines) {
 		return want, nil
 	}
-	return string(text), nil
+	return string(lines), nil
 }
 
 // sameValue reports whether YAML has the value that JSON has.
