@@ -117,7 +117,7 @@ const CredentialsLabel = "platen.dev/credentials"
 const CanceledAnnotation = "platen.dev/canceled"
 
 // PreviewLabel marks a RenderJob that only shows somebody how a template looks, with the value "true". The web page lists it apart from
-// other jobs.
+// other jobs, and kubectl platen lists it not at all.
 const PreviewLabel = "platen.dev/preview"
 
 // RefusedTTLAnnotation on a RenderJob is how long the job is kept, in seconds, after it has finished with the reason InvalidSpec or

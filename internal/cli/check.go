@@ -155,6 +155,10 @@ func (k *checkCommand) kinds(_ context.Context, c *cluster) (string, error) {
 }
 
 func (k *checkCommand) yourRights(ctx context.Context, c *cluster) (string, error) {
+	// The API server tells of rights in a namespace that does not exist, too.
+	if err := c.noNamespace(ctx); err != nil {
+		return "", err
+	}
 	if err := k.checkRights(ctx, c); err != nil {
 		return "", err
 	}

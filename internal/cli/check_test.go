@@ -16,6 +16,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
 // check asks for each right of the ClusterRole platen-manager, and for no other.
@@ -91,5 +92,13 @@ func TestLeaders(t *testing.T) {
 		if message := fmt.Sprint(err); text != test.text || (err != nil || test.error != "") && message != test.error {
 			t.Errorf("%s: '%s', %v; want '%s', %s", name, text, err, test.text, test.error)
 		}
+	}
+}
+
+// The API server tells of rights in a namespace that does not exist, too: nobody may render there.
+func TestNoRightsWithoutTheNamespace(t *testing.T) {
+	c := &cluster{namespace: "marketng", WithWatch: fake.NewClientBuilder().WithScheme(scheme).Build()}
+	if text, err := (&checkCommand{}).yourRights(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "namespace marketng does not exist: create it") {
+		t.Errorf("the check says %q, %v", text, err)
 	}
 }

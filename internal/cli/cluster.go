@@ -331,14 +331,17 @@ func (c *cluster) noNamespace(ctx context.Context) error {
 	return nil
 }
 
-// names returns the names of the objects of the namespace, or of all namespaces; none if they cannot be read.
+// isPreview reports whether an object is a job of the web page that only shows somebody how a template looks. No list has it; who names it, sees it.
+func isPreview(o client.Object) bool { return o.GetLabels()[platenv1alpha1.PreviewLabel] == "true" }
+
+// names returns the names of the objects of the namespace, or of all namespaces, without previews; none if they cannot be read.
 func (c *cluster) names(ctx context.Context, list client.ObjectList, allNamespaces bool) []string {
 	if err := c.list(ctx, list, allNamespaces); err != nil {
 		return nil
 	}
 	var names []string
 	_ = meta.EachListItem(list, func(o runtime.Object) error {
-		if object, ok := o.(client.Object); ok {
+		if object, ok := o.(client.Object); ok && !isPreview(object) {
 			names = append(names, object.GetName())
 		}
 		return nil

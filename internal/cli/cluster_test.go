@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -69,5 +71,29 @@ func TestFollowLearnsHowADeletedJobEnded(t *testing.T) {
 				t.Errorf("watched from resourceVersion %q", from)
 			}
 		})
+	}
+}
+
+// The previews of the web page come with every keystroke. No list of jobs has them, but who names one sees it.
+func TestPreviewsAreNotListed(t *testing.T) {
+	job := func(name, preview string) *platenv1alpha1.RenderJob {
+		return &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name, Labels: map[string]string{platenv1alpha1.PreviewLabel: preview}}}
+	}
+	streams, _, out, _ := genericiooptions.NewTestIOStreams()
+	o := &options{IOStreams: streams}
+	c := &cluster{namespace: "marketing", WithWatch: fake.NewClientBuilder().WithScheme(scheme).WithObjects(job("card", "no"), job("preview-card-1a2b", "true")).Build()}
+	list := listing[*platenv1alpha1.RenderJob]{
+		plural: "jobs", list: &platenv1alpha1.RenderJobList{}, headings: []string{"NAMESPACE", "NAME"},
+		row: func(job *platenv1alpha1.RenderJob) []string { return []string{job.Namespace, job.Name} },
+	}
+	if err := list.printAll(t.Context(), o, c, "", false); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, "card") || strings.Contains(got, "preview") {
+		t.Errorf("the list is\n%s", got)
+	}
+	missing := apierrors.NewNotFound(schema.GroupResource{Resource: "renderjobs"}, "cart")
+	if err := c.notFound(t.Context(), missing, "RenderJob", "cart", &platenv1alpha1.RenderJobList{}); err == nil || !strings.HasSuffix(err.Error(), "did you mean 'card'? there are: card") {
+		t.Errorf("the problem is %v", err)
 	}
 }

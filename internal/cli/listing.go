@@ -73,7 +73,7 @@ func (l listing[T]) printAll(ctx context.Context, o *options, c *cluster, output
 	}
 	var objects []T
 	err := meta.EachListItem(l.list, func(item runtime.Object) error {
-		if object, ok := item.(T); ok {
+		if object, ok := item.(T); ok && !isPreview(object) {
 			objects = append(objects, object)
 		}
 		return nil

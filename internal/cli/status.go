@@ -39,7 +39,7 @@ func (o *options) status() *cobra.Command {
 		Aliases: []string{"jobs"},
 		Short:   "Show the state of a job, or list all jobs",
 		Long: `Show the state of a job: its files, their uploads, warnings, and what to do about them. Without JOB, list the jobs of the
-namespace, newest first.`,
+namespace, newest first, without the previews of the web page.`,
 		Example: `  # All jobs of the namespace marketing.
   kubectl platen status -n marketing
 
