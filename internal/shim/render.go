@@ -163,7 +163,7 @@ func (s *Server) start(
 // templateOf returns the template of a request, which has its id where it says. If there is none, the error is about that, and about the mistakes that are
 // known.
 func (s *Server) templateOf(ctx context.Context, c caller, id TemplateID, where string, wrong *fieldsError) (template *platenv1alpha1.RenderTemplate, err error) {
-	if err = missingTemplate(where); id != "" {
+	if err = missingTemplate(where, wrong.unknown...); id != "" {
 		template, err = s.template(ctx, c, id, http.StatusForbidden)
 	}
 	if absent := (*codeError)(nil); errors.As(err, &absent) {
@@ -186,7 +186,7 @@ func absence(absent *codeError, wrong *fieldsError) error {
 
 // templateOfRequest is templateOf for a request that makes a job. If there is no template, the error is also about what a job of any template would have wrong.
 func (s *Server) templateOfRequest(ctx context.Context, c caller, request Request, wrong *fieldsError) (*platenv1alpha1.RenderTemplate, error) {
-	template, err := s.templateOf(ctx, c, request.TemplateID, inBody, &fieldsError{})
+	template, err := s.templateOf(ctx, c, request.TemplateID, inBody, &fieldsError{unknown: wrong.unknown})
 	absent := (*codeError)(nil)
 	if !errors.As(err, &absent) {
 		return template, err

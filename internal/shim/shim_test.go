@@ -194,14 +194,26 @@ func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
 }
 
 func TestARequestWithoutTemplate(t *testing.T) {
-	for _, body := range []string{`{}`, `{"templateId":null}`, `{"templateId":""}`} {
-		r, _, err := parse[Request]([]byte(body))
+	for body, hint := range map[string]string{
+		`{}`:                                   "",
+		`{"templateId":null}`:                  "",
+		`{"templateId":"","headline":"Hi"}`:    "",
+		`{"template":"card"}`:                  "; is 'template' a misspelling of templateId?",
+		`{"format":"png","template_name":"c"}`: "; is 'template_name' a misspelling of templateId?",
+		`{"tmplateId":25}`:                     "; is 'tmplateId' a misspelling of templateId?",
+	} {
+		wrong := &fieldsError{}
+		r, _, err := parseInto[Request]([]byte(body), wrong)
 		if err == nil {
-			_, err = (&Server{}).templateOf(t.Context(), caller{}, r.TemplateID, inBody, &fieldsError{})
+			_, err = (&Server{}).templateOf(t.Context(), caller{}, r.TemplateID, inBody, wrong)
 		}
 		status := (*codeError)(nil)
-		if !errors.As(err, &status) || status.status != http.StatusBadRequest || status.code != "templateId missing" || status.message == "" {
+		if !errors.As(err, &status) || status.status != http.StatusBadRequest || status.code != "templateId missing" {
 			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		if want := "the number or the name of a template is required in the request body" + hint; status.message != want {
+			t.Errorf("%s: %s", body, cmp.Diff(want, status.message))
 		}
 	}
 }

@@ -448,9 +448,17 @@ const (
 	inQuery = "in the query, as in ?templateId=25"
 )
 
-// missingTemplate returns the error for a request that names no template.
-func missingTemplate(where string) error {
-	return &codeError{http.StatusBadRequest, codeTemplateMissing, "the number or the name of a template is required " + where}
+// missingTemplate returns the error for a request that names no template. unknown are its fields that no request has.
+func missingTemplate(where string, unknown ...string) error {
+	problem := "the number or the name of a template is required " + where
+	meant := nearest.Name("templateId", unknown)
+	if i := slices.IndexFunc(unknown, func(field string) bool { return strings.Contains(plainName(field), "template") }); i >= 0 {
+		meant = unknown[i]
+	}
+	if meant != "" {
+		problem += fmt.Sprintf("; is '%.100s' a misspelling of templateId?", meant)
+	}
+	return &codeError{http.StatusBadRequest, codeTemplateMissing, problem}
 }
 
 // title returns the name that people see.
