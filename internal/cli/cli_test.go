@@ -254,7 +254,7 @@ func TestAdvice(t *testing.T) {
 // Only a connection that new credentials repair is to be connected again.
 func TestAdviceForConnections(t *testing.T) {
 	for reason, want := range map[string]string{
-		"TokenExpired":      "\nNext: Connect the account again. Platen then uploads the failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
+		"TokenExpired":      "\nNext: Connect the account again. If a file or a GitOps tool writes the Secret, put the new refresh token there. Platen then uploads the failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
 		"InsufficientSpace": "\nNext: Make room in the account. Platen then uploads the failed files again.\n",
 		"SecretNotLabelled": "\nNext: Add the label to the Secret if Platen may read it. Platen then uploads the failed files again.\n  kubectl label secret storage-credentials platen.dev/credentials=true --overwrite -n marketing\n",
 		"Conflict":          "\nNext: Choose another spec.defaultFolder, or move what is in its place.\n",

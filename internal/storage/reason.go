@@ -146,7 +146,7 @@ const (
 var advice = map[Reason]Advice{
 	ReasonTokenExpired: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true,
-		Title: "Access has ended", Do: "Connect the account again." + followUp,
+		Title: "Access has ended", Do: "Connect the account again. If a file or a GitOps tool writes the Secret, put the new refresh token there." + followUp,
 	},
 	ReasonInvalidCredentials: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials not accepted",
