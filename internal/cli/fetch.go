@@ -77,6 +77,12 @@ func (f *fetchCommand) run(ctx context.Context, names []string) error {
 	return bad.err(len(names))
 }
 
+// waitsForSomebody are the reasons of jobs that do not begin before a person does something.
+var waitsForSomebody = []string{
+	platenv1alpha1.SuspendedReason, platenv1alpha1.CanceledReason, platenv1alpha1.TemplateNotFoundReason, platenv1alpha1.SourceNotFoundReason,
+	platenv1alpha1.FontSetNotFoundReason,
+}
+
 // job fetches the files of one job.
 func (f *fetchCommand) job(ctx context.Context, c *cluster, name string) (err error) {
 	job := &platenv1alpha1.RenderJob{}
@@ -92,8 +98,8 @@ func (f *fetchCommand) job(ctx context.Context, c *cluster, name string) (err er
 	case !hasFiles(job):
 		f.printNext(advice(job))
 		remedy := ": wait for it with --wait"
-		if word == platenv1alpha1.SuspendedReason || word == platenv1alpha1.CanceledReason {
-			remedy = "" // it does not go on by itself
+		if slices.Contains(waitsForSomebody, word) {
+			remedy = "" // the advice says what helps
 		}
 		return fmt.Errorf("RenderJob %s/%s is not rendered yet (%s: %s)%s", c.namespace, name, word, sentence, remedy)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
