@@ -115,7 +115,7 @@ type subtitles struct {
 // ResponseOptions say what the caller gets back.
 type ResponseOptions struct {
 	Type         string       `json:"type,omitempty" enum:"url,base64,binary" description:"url: URLs of the files. base64: data URLs. binary: the file itself, or a ZIP archive of several. Default url, and base64 for /v1/generate."`
-	Format       string       `json:"format,omitempty" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for /v1/generate/pdfs."`
+	Format       string       `json:"format,omitempty" instead:"responseFormat" enum:"png,jpg,jpeg,webp,avif,pdf,mp4,webm,gif" description:"Default png, and pdf for /v1/generate/pdfs."`
 	FileName     string       `json:"fileName,omitempty" description:"Name without extension. Default: the job's id."`
 	Scale        *Decimal     `json:"scale,omitempty" description:"Image pixels for a CSS pixel, 0.1 to 10. Default 1."`
 	Size         Size         `json:"size,omitempty"`
@@ -833,6 +833,9 @@ func tidyScalar(value json.RawMessage, text string, kind reflect.Type, wrong fun
 		if number, err := strconv.ParseFloat(text, 64); err == nil && json.Valid([]byte(text)) {
 			return json.Marshal(number)
 		}
+		if point := strings.Replace(text, ",", ".", 1); point != text && json.Valid([]byte(point)) {
+			return nil, wrong("a number with a decimal point, such as " + point)
+		}
 		return nil, wrong("a number")
 	default:
 		return nil, fmt.Errorf("requests cannot have the Go type %s", kind)
@@ -1019,17 +1022,18 @@ func (t *tidier) meantField(name, path string, fields []reflect.StructField) str
 		names = append(names, jsonName(f))
 	}
 	near := nearest.Name(name, names)
+	isAlso := func(f reflect.StructField) bool { // other requests call it so
+		return slices.ContainsFunc(strings.Split(f.Tag.Get("instead"), ","), func(other string) bool { return other != "" && plainName(other) == plainName(name) })
+	}
 	for _, f := range fields {
-		for other := range strings.SplitSeq(f.Tag.Get("instead"), ",") { // the names in a render's request
-			if near == "" && other != "" && plainName(other) == plainName(name) {
-				near = jsonName(f)
-			}
+		if near == "" && isAlso(f) {
+			near = jsonName(f)
 		}
 		if near != "" || f.Anonymous || f.Type.Kind() != reflect.Struct {
 			continue
 		}
 		for _, inner := range reflect.VisibleFields(f.Type) {
-			if within := jsonName(inner); within != "" && plainName(within) == plainName(name) {
+			if within := jsonName(inner); within != "" && (plainName(within) == plainName(name) || isAlso(inner)) {
 				near = strings.TrimPrefix(path+"."+jsonName(f)+"."+within, ".")
 				break
 			}

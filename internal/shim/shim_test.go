@@ -51,6 +51,8 @@ func TestParseNamesTheField(t *testing.T) {
 		`{"templateId":1,"response":"png"}`:                                                    "response: must be an object, not a string",
 		`{"templateId":1,"response":{"scale":1e400}}`:                                          "response.scale: must be a number, not 1e400",
 		`{"templateId":1,"response":{"scale":"NaN"}}`:                                          "response.scale: must be a number, not \"NaN\"",
+		`{"templateId":1,"response":{"scale":"1,5"}}`:                                          `response.scale: must be a number with a decimal point, such as 1.5, not "1,5"`,
+		`{"templateId":1,"response":{"scale":"1,5,2"}}`:                                        `response.scale: must be a number, not "1,5,2"`,
 		`{"templateId":1,"response":{"scale":"0x2"}}`:                                          "response.scale: must be a number, not \"0x2\"",
 		`{"templateId":1,"response":{"quality":"080"}}`:                                        "response.quality: must be a whole number, not \"080\"",
 		`{"templateId":1,"response":{"quality":99999999999}}`:                                  "response.quality: must be a whole number, not 99999999999",
@@ -348,6 +350,9 @@ func TestNamesOfAModification(t *testing.T) {
 func TestFieldsOfAnotherObject(t *testing.T) {
 	for body, want := range map[string]string{
 		`"format":"jpg"`:                             "did you mean 'response.format'?",
+		`"responseFormat":"jpg"`:                     "did you mean 'response.format'?",
+		`"response":{"response_format":"jpg"}`:       "did you mean 'format'?",
+		`"pages":[1]`:                                "did you mean 'response.includePages'?",
 		`"file_name":"x"`:                            "did you mean 'response.fileName'?",
 		`"fps":30`:                                   "did you mean 'videoOptions.fps'?",
 		`"response":{"fps":30}`:                      "did you mean 'response.videoOptions.fps'?",
