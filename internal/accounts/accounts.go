@@ -219,6 +219,11 @@ func takeOver(options []client.ApplyOption, apply func([]client.ApplyOption) err
 	return apply(append(slices.Clone(options), client.ForceOwnership))
 }
 
+// IsFromManifest reports whether a connection is from a manifest, and so comes back with it after somebody has deleted it.
+func IsFromManifest(connection *platenv1alpha1.StorageConnection) bool {
+	return credentials.IsFromManifest(connection, fieldOwner)
+}
+
 // managed names the object in a conflict with another field manager.
 func managed(err error, kind, namespace, name string) error {
 	if apierrors.IsConflict(err) {

@@ -71,17 +71,26 @@ func (w Writer) ApplyDropbox(ctx context.Context, namespace, name string, values
 	return applied, w.Patch(ctx, before, client.RawPatch(types.MergePatchType, []byte(`{"data":{"appSecret":null}}`)))
 }
 
-// keeper names the owner or tool that would undo a change to a Secret, empty if there is none.
-func keeper(secret *corev1.Secret) string {
-	for _, owner := range secret.OwnerReferences {
+// keeper names the owner or tool that would undo a change to an object, empty if there is none.
+func keeper(o client.Object) string {
+	for _, owner := range o.GetOwnerReferences() {
 		return fmt.Sprintf("%s '%s'", owner.Kind, owner.Name)
 	}
-	for _, tracker := range slices.Concat(slices.Collect(maps.Keys(secret.Labels)), slices.Collect(maps.Keys(secret.Annotations))) {
+	for _, tracker := range slices.Concat(slices.Collect(maps.Keys(o.GetLabels())), slices.Collect(maps.Keys(o.GetAnnotations()))) {
 		if slices.Contains(trackers, tracker) {
 			return "a GitOps tool"
 		}
 	}
 	return ""
+}
+
+// IsFromManifest reports whether an owner, a GitOps tool or a file of kubectl apply has an object, and makes it again after somebody has deleted it. An apply
+// of the field manager own is none of a file.
+func IsFromManifest(o client.Object, own string) bool {
+	return keeper(o) != "" || o.GetAnnotations()[corev1.LastAppliedConfigAnnotation] != "" ||
+		slices.ContainsFunc(o.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+			return entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" && entry.Manager != own
+		})
 }
 
 // appliedBy returns the field manager, other than own, whose kubectl apply has written the values of a Secret; empty if there is none. hidden tells that an

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/accounts"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/credentials"
 	"github.com/platen-dev/platen/internal/storage"
@@ -24,11 +25,13 @@ type disconnectView struct {
 	Others []string
 	// DeletesSecret tells whether the Secret is deleted with the connection.
 	DeletesSecret bool
+	// FromManifest tells whether the connection comes back with its manifest.
+	FromManifest bool
 }
 
 // disconnectPage asks the visitor for confirmation.
 func (s *Server) disconnectPage(w http.ResponseWriter, r *http.Request, v *visitor, c *platenv1alpha1.StorageConnection) error {
-	view := disconnectView{connectionView: viewConnection(c)}
+	view := disconnectView{connectionView: viewConnection(c), FromManifest: accounts.IsFromManifest(c)}
 	if err := v.mayDisconnect(r.Context(), view.connectionView); err != nil {
 		return err
 	}

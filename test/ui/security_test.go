@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -373,6 +374,9 @@ func TestDisconnectSaysWhatItCouldNotDo(t *testing.T) {
 		if want := name == "incomplete"; strings.Contains(before, "The Secret <code>"+name+"</code>, which connecting made, is deleted too.") != want {
 			t.Errorf("%s: the question says that the Secret is deleted: want %t\n%s", name, want, before)
 		}
+		if strings.Contains(before, "from a manifest") {
+			t.Errorf("%s: the question speaks of a manifest\n%s", name, before)
+		}
 		status, _, body := send(t, request(t, http.MethodPost, "/ui/storage/"+name+"/disconnect", nil, cookies, nil))
 		if status != http.StatusOK {
 			t.Errorf("%s: answered with %d\n%s", name, status, body)
@@ -386,6 +390,34 @@ func TestDisconnectSaysWhatItCouldNotDo(t *testing.T) {
 			if strings.Contains(body, text) {
 				t.Errorf("%s: says %q\n%s", name, text, body)
 			}
+		}
+	}
+}
+
+// A connection that somebody deletes comes back with its manifest. The page says so before.
+func TestDisconnectTellsOfAManifest(t *testing.T) {
+	w := newWorkspace(t)
+	cookies := signedIn(t, w.token)
+	spec := platenv1alpha1.StorageConnectionSpec{
+		Provider: platenv1alpha1.ProviderDropbox, Dropbox: &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "keys"}},
+	}
+	for name, meta := range map[string]metav1.ObjectMeta{
+		"applied": {Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "{}"}},
+		"flux":    {Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}},
+	} {
+		meta.Namespace, meta.Name = w.name, name
+		create(t, &platenv1alpha1.StorageConnection{ObjectMeta: meta, Spec: spec})
+	}
+	server := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": platenv1alpha1.GroupVersion.String(), "kind": "StorageConnection", "metadata": map[string]any{"namespace": w.name, "name": "server"},
+		"spec": map[string]any{"provider": "dropbox", "dropbox": map[string]any{"credentialsSecretRef": map[string]any{"name": "keys"}}},
+	}}
+	if err := world.admin.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(server), client.FieldOwner("kubectl")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"applied", "flux", "server"} {
+		if _, _, body := send(t, request(t, http.MethodGet, "/ui/storage/"+name+"/disconnect", nil, cookies, nil)); !strings.Contains(body, "This connection is from a manifest") {
+			t.Errorf("%s: the question does not speak of a manifest\n%s", name, body)
 		}
 	}
 }

@@ -135,6 +135,7 @@ func TestWholeJourney(t *testing.T) {
 	b.open("/ui/storage")
 	b.Click("#disconnect-dropbox")
 	b.Sees("Disconnect Ada Lovelace?")
+	b.Holds(`!document.body.textContent.includes("from a manifest")`)
 	b.Screenshots("disconnect")
 	b.Click("#disconnect")
 	b.Sees("Disconnected")
