@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os/exec"
 	"regexp"
 	"runtime"
@@ -158,8 +159,9 @@ func (b *Browser) Render(ctx context.Context, task render.Task, sink render.Sink
 	return warnings, nil
 }
 
-// explainLoads adds to the warnings of what could not be loaded why that is blocked or, if nothing else is known, what may be the cause.
-func (b *Browser) explainLoads(warnings []render.Warning) {
+// explainLoads adds to the warnings of what could not be loaded why that is blocked or, if nothing else is known, what may be the cause. It names the
+// modifications that have the data of a data: URL: nobody reads it.
+func (b *Browser) explainLoads(warnings []render.Warning, modifications map[string]any) {
 	for i, w := range warnings {
 		target, load := strings.CutPrefix(w.Title, "Could not load ")
 		if !load {
@@ -173,8 +175,46 @@ func (b *Browser) explainLoads(warnings []render.Warning) {
 		}
 		if w.Details == "" {
 			warnings[i].Details = causeOf(target)
+			if names := holders(modifications, target); names != "" && warnings[i].Details != "" {
+				warnings[i].Details += "; it is the value of " + names
+			}
 		}
 	}
+}
+
+const (
+	maxHolders = 3   // modifications that one warning names
+	maxHolder  = 100 // bytes of the name of one
+)
+
+// holders names the modifications that are a data: URL, or that begin with it as a warning has it; empty if there is none.
+func holders(modifications map[string]any, url string) string {
+	if !strings.HasPrefix(strings.ToLower(url), "data:") {
+		return ""
+	}
+	var names []string
+	var find func(name string, value any)
+	find = func(name string, value any) {
+		switch value := value.(type) {
+		case string:
+			if value = strings.TrimSpace(value); value == url || len("Could not load "+url) >= maxTitle && strings.HasPrefix(value, url) {
+				names = append(names, bounded(name, maxHolder))
+			}
+		case []any:
+			for i, item := range value {
+				find(fmt.Sprintf("%s[%d]", name, i), item)
+			}
+		case map[string]any:
+			for _, field := range slices.Sorted(maps.Keys(value)) {
+				find(strings.TrimPrefix(name+"."+field, "."), value[field])
+			}
+		}
+	}
+	find("", modifications)
+	if more := len(names) - maxHolders; more > 0 {
+		names = append(names[:maxHolders], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // pictureType matches the beginning of a data: URL of a picture.

@@ -50,7 +50,7 @@ func (b *Browser) film(ctx context.Context, c *chromium, task render.Task, sink 
 		if err != nil {
 			return nil, f.late(ctx, i, err)
 		}
-		b.explainLoads(r.Warnings)
+		b.explainLoads(r.Warnings, task.Modifications)
 		reports = append(reports, r)
 		sink.Painted(r.place)
 		f.pages++

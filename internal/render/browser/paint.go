@@ -125,7 +125,7 @@ func (b *Browser) paint(ctx context.Context, c *chromium, task render.Task, p re
 		return nil, report{}, ctx.Err()
 	}
 	data, r, err = b.show(ctx, c, task, p)
-	b.explainLoads(r.Warnings)
+	b.explainLoads(r.Warnings, task.Modifications)
 	// The tab is free for another page by now.
 	if resized(task) && err == nil {
 		data, err = encode.Resize(ctx, data, task.Format, scaled(p.Width, task.Scale), scaled(p.Height, task.Scale), task.Quality, b.encoderMemory())

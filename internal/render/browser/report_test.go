@@ -71,10 +71,33 @@ func TestLoadsThatFailHaveACause(t *testing.T) {
 				one.options.Blocked = nil
 			}
 			warnings := []render.Warning{{Title: title}, {Title: title, Details: "known"}}
-			one.explainLoads(warnings)
+			one.explainLoads(warnings, nil)
 			if warnings[0].Details != want || want != "blocked" && warnings[1].Details != "known" {
 				t.Errorf("%s: %+v, want %s", title, warnings, want)
 			}
+		}
+	}
+}
+
+// Nobody reads the data of a data: URL: the warning names the modifications that have it.
+func TestLoadsThatFailNameTheirModification(t *testing.T) {
+	const short = "data:image/png;base64,xxxx"
+	long := "data:image/png;base64," + strings.Repeat("iVBOR", maxTitle)
+	modifications := map[string]any{
+		"photo": short + "\n", "title": "data", "covers": []any{map[string]any{"file": long + "A"}, map[string]any{"file": long + "B"}}, "logo": "https://example.invalid/x.png",
+		"same": []any{"data:,x", "data:,x", "data:,x", "data:,x", "data:,x", "data:,x"}, "near": short + "y",
+	}
+	for url, want := range map[string]string{
+		short:                           "the data is no PNG, or it is damaged; it is the value of photo",
+		long + "A":                      "the data is no PNG, or it is damaged; it is the value of covers[0].file, covers[1].file", // which of them is cut off
+		"data:,x":                       "the data is no file that the page can use there, or it is damaged; it is the value of same[0], same[1], same[2], 3 more",
+		"data:image/png;base64,AAAA":    "the data is no PNG, or it is damaged",
+		"https://example.invalid/x.png": "the host does not exist, does not answer or may not be reached, or it has no such file, or the file is damaged",
+	} {
+		warnings := []render.Warning{readable(render.Warning{Title: "Could not load " + url})}
+		(&Browser{}).explainLoads(warnings, modifications)
+		if got := warnings[0].Details; got != want {
+			t.Errorf("%.60s: got %q, want %q", url, got, want)
 		}
 	}
 }
