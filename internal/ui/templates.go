@@ -57,6 +57,8 @@ type templateView struct {
 	Parameters    int
 	// Trouble says why the template is not ready; empty if it is, or if nothing is known.
 	Trouble string
+	// Warnings are what is seldom meant in the template, as its status has it.
+	Warnings []platenv1alpha1.TemplateWarning
 	// Preview is the first file of the newest render; nil if there is none.
 	Preview *fileView
 }
@@ -117,8 +119,11 @@ func viewTemplate(t *platenv1alpha1.RenderTemplate, newest map[string]*platenv1a
 		Width: t.Spec.Pages[0].Width, Height: t.Spec.Pages[0].Height, Description: t.Spec.Description,
 	}
 	v.Mixed = slices.ContainsFunc(t.Spec.Pages, func(p platenv1alpha1.TemplatePage) bool { return p.Width != v.Width || p.Height != v.Height })
-	if ready := meta.FindStatusCondition(t.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil && ready.Status != metav1.ConditionTrue && ready.ObservedGeneration == t.Generation {
-		v.Trouble = sentence(ready.Message)
+	if ready := meta.FindStatusCondition(t.Status.Conditions, platenv1alpha1.ReadyCondition); ready != nil && ready.ObservedGeneration == t.Generation {
+		v.Warnings = t.Status.Warnings
+		if ready.Status != metav1.ConditionTrue {
+			v.Trouble = sentence(ready.Message)
+		}
 	}
 	if t.Spec.Title != t.Name {
 		v.Title = t.Spec.Title

@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -445,6 +446,41 @@ func TestParametersFromConfigMaps(t *testing.T) {
 	if err := plugin.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), "headline") {
 		t.Errorf("the plugin prints %s, %v", out, err)
 	}
+}
+
+// The page of a template has the warnings of its status, of the generation that it shows.
+func TestWarningsOfATemplate(t *testing.T) {
+	w := newWorkspace(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	template := &platenv1alpha1.RenderTemplate{}
+	if err := world.admin.Get(t.Context(), client.ObjectKey{Namespace: w.name, Name: "banner"}, template); err != nil {
+		t.Fatal(err)
+	}
+	template.Status.Warnings = []platenv1alpha1.TemplateWarning{{Rule: "missing-alt", Where: "page front, <img id=logo>", Message: "it has no alt"}}
+	meta.SetStatusCondition(&template.Status.Conditions, metav1.Condition{
+		Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: platenv1alpha1.ValidWithWarningsReason, ObservedGeneration: template.Generation,
+	})
+	if err := world.admin.Status().Update(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	cookies := signedIn(t, w.token)
+	const says = "The template has 1 warning"
+	eventuallyBody(t, cookies, "/ui/templates/banner", func(body string) error {
+		if !strings.Contains(body, says) || !strings.Contains(body, "page front, &lt;img id=logo&gt;") || !strings.Contains(body, "it has no alt") {
+			return fmt.Errorf("the page has no warning:\n%s", body)
+		}
+		return nil
+	})
+	template.Spec.Description = "Changed"
+	if err := world.admin.Update(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyBody(t, cookies, "/ui/templates/banner", func(body string) error {
+		if !strings.Contains(body, "Changed") || strings.Contains(body, says) {
+			return fmt.Errorf("the page has the warnings of another generation:\n%s", body)
+		}
+		return nil
+	})
 }
 
 // The reference of the REST API is readable on a phone and in the dark, and accessible.
