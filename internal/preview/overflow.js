@@ -12,13 +12,22 @@
     }
     return `<${element.localName}>`;
   };
-  // boxes returns the boxes that bound an element's text: the nearest one that is not inline, and those that cut off what is outside.
+  // isMoved reports whether an element lies elsewhere than its box would put it.
+  const isMoved = ({ position, left, right, transform, marginLeft, marginRight }) => {
+    const shifted = position !== 'static' && ![left, right].some((side) => /^(auto|0px)$/.test(side));
+    return /^(absolute|fixed)$/.test(position) || shifted || transform !== 'none' || parseFloat(marginLeft) < 0 || parseFloat(marginRight) < 0;
+  };
+  // boxes returns the boxes that bound an element's text: the nearest one that is not inline, the flex and grid boxes of which that is an item, and those that
+  // cut off what is outside.
   const boxes = (element) => {
     const list = [];
+    let isItem = true;
     for (let box = element; box && box !== document.body; box = box.parentElement) {
       const style = getComputedStyle(box);
       if (style.display === 'inline' || style.display === 'contents') continue;
-      if (list.length === 0 || style.overflowX !== 'visible' || style.overflowY !== 'visible') list.push(box.getBoundingClientRect());
+      const cuts = style.overflowX !== 'visible' || style.overflowY !== 'visible';
+      if (list.length === 0 || cuts || isItem && /(flex|grid)$/.test(style.display)) list.push(box.getBoundingClientRect());
+      isItem &&= !cuts && !isMoved(style);
       if (style.position === 'fixed') break;
     }
     list.push({ left: 0, top: 0, right: innerWidth, bottom: innerHeight, page: true });

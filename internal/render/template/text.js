@@ -105,6 +105,31 @@
     return element;
   };
   const tolerance = 2;
+  // around returns the flex or grid box in which an element lies, unless somebody has moved it out; null if there is none. Such an item grows with its
+  // content, and so leaves the box instead of its own edge.
+  const outer = new Map(); // element → its flex or grid box
+  const around = (element) => {
+    const path = [];
+    let found = null;
+    for (let e = element; e; e = e.parentElement) {
+      if (outer.has(e)) {
+        found = outer.get(e);
+        break;
+      }
+      path.push(e);
+      const { position, left, right, transform, marginLeft, marginRight, overflow } = getComputedStyle(e);
+      const shifted = position !== 'static' && ![left, right].some((side) => /^(auto|0px)$/.test(side));
+      if (/^(absolute|fixed)$/.test(position) || shifted || transform !== 'none' || parseFloat(marginLeft) < 0 || parseFloat(marginRight) < 0 || overflow !== 'visible') break;
+      const parent = e.parentElement;
+      if (!parent || /^(body|html)$/.test(parent.localName)) break;
+      if (/(flex|grid)$/.test(getComputedStyle(parent).display)) {
+        found = parent;
+        break;
+      }
+    }
+    for (const e of path) outer.set(e, found);
+    return found;
+  };
   const clipped = (element, rect) => {
     for (let e = element; e && e !== document.body && e !== document.documentElement; e = e.parentElement) {
       if (getComputedStyle(e).overflow === 'visible') continue;
@@ -172,27 +197,40 @@
     }
     if (!(element instanceof HTMLElement)) return;
     const holder = box(element);
-    const { display, overflowX, overflowY } = getComputedStyle(holder);
     const lying = style.writingMode === 'horizontal-tb';
-    const [content, room, overflow, length] = lying ? [holder.scrollWidth, holder.clientWidth, overflowX, 'width'] : [holder.scrollHeight, holder.clientHeight, overflowY, 'height'];
-    const cell = display === 'table-cell'; // it counts nothing as its own content
-    const wide = (cell || content > room + tolerance) && style.textWrapMode !== 'nowrap' && room > tolerance && (cell || !/^table/.test(display)) && overflow === 'visible';
+    const [length, ways] = lying ? ['width', style.direction] : ['height', (style.writingMode === 'sideways-lr') === (style.direction === 'ltr') ? 'up' : 'down'];
+    const beyond = (box) => {
+      const edge = box.getBoundingClientRect();
+      return {
+        ltr: (rect) => rect.right > edge.right + tolerance, rtl: (rect) => rect.left < edge.left - tolerance,
+        down: (rect) => rect.bottom > edge.bottom + tolerance, up: (rect) => rect.top < edge.top - tolerance,
+      }[ways];
+    };
+    const sizes = (box) => lying ? [box.scrollWidth, box.clientWidth] : [box.scrollHeight, box.clientHeight];
+    const isNarrow = (box) => {
+      const [content, room] = sizes(box);
+      if (room <= tolerance || box !== holder && content <= room + tolerance) return false;
+      const { display, overflowX, overflowY } = getComputedStyle(box);
+      const cell = display === 'table-cell'; // it counts nothing as its own content
+      return (cell || content > room + tolerance && !/^table/.test(display)) && (lying ? overflowX : overflowY) === 'visible';
+    };
+    const narrow = [];
+    for (let box = holder; box && style.textWrapMode !== 'nowrap' && style.transform === 'none'; box = around(box)) if (isNarrow(box)) narrow.push([box, beyond(box)]);
     // Before the beginning of the page, nothing counts as its content.
     const { left: before, top: above } = element.getBoundingClientRect();
     const early = before + scrollX < -tolerance || above + scrollY < -tolerance;
-    if (!wide && !overflows && !early) return;
+    if (narrow.length === 0 && !overflows && !early) return;
     if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || element.closest('[aria-hidden=true]')) return;
-    const edge = holder.getBoundingClientRect();
-    const beyond = {
-      ltr: (rect) => rect.right > edge.right + tolerance, rtl: (rect) => rect.left < edge.left - tolerance,
-      down: (rect) => rect.bottom > edge.bottom + tolerance, up: (rect) => rect.top < edge.top - tolerance,
-    }[lying ? style.direction : (style.writingMode === 'sideways-lr') === (style.direction === 'ltr') ? 'up' : 'down'];
     for (const node of nodes) {
       const rects = rectangles(node);
-      const out = rects.filter(beyond);
-      if (wide && out.length > 0 && style.transform === 'none') {
-        const hint = style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : `no line break is possible in ${unbroken(node, beyond)}`;
-        complain(`Text runs out of its box: ${short(node.data)}`, `${name(holder)} is ${Math.round(edge[length])} pixels ${lying ? 'wide' : 'high'}, its text ${Math.round(Math.max(...out.map((rect) => rect[length])))}: ${hint}`);
+      for (const [holds, leaves] of narrow) {
+        const out = rects.filter(leaves);
+        if (out.length === 0) continue;
+        const [content, hint] = holds !== holder ? [sizes(holds)[0], 'no item of it wraps or shrinks'] : [
+          Math.round(Math.max(...out.map((rect) => rect[length]))),
+          style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : `no line break is possible in ${unbroken(node, leaves)}`,
+        ];
+        complain(`Text runs out of its box: ${short(node.data)}`, `${name(holds)} is ${Math.round(holds.getBoundingClientRect()[length])} pixels ${lying ? 'wide' : 'high'}, its ${holds === holder ? 'text' : 'content'} ${content}: ${hint}`);
         return;
       }
       const cut = rects.find((rect) => {
