@@ -107,6 +107,7 @@
   const tolerance = 2;
   // around returns the flex or grid box in which an element lies, unless somebody has moved it out; null if there is none. Such an item grows with its
   // content, and so leaves the box instead of its own edge.
+  const maxAround = 32; // boxes within each other that a text is compared with
   const outer = new Map(); // element → its flex or grid box
   const around = (element) => {
     const path = [];
@@ -215,7 +216,8 @@
       return (cell || content > room + tolerance && !/^table/.test(display)) && (lying ? overflowX : overflowY) === 'visible';
     };
     const narrow = [];
-    for (let box = holder; box && style.textWrapMode !== 'nowrap' && style.transform === 'none'; box = around(box)) if (isNarrow(box)) narrow.push([box, beyond(box)]);
+    const holds = style.textWrapMode !== 'nowrap' && style.transform === 'none';
+    for (let box = holder, i = 0; holds && box && i < maxAround; box = around(box), i++) if (isNarrow(box)) narrow.push([box, beyond(box)]);
     // Before the beginning of the page, nothing counts as its content.
     const { left: before, top: above } = element.getBoundingClientRect();
     const early = before + scrollX < -tolerance || above + scrollY < -tolerance;
@@ -223,14 +225,14 @@
     if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || element.closest('[aria-hidden=true]')) return;
     for (const node of nodes) {
       const rects = rectangles(node);
-      for (const [holds, leaves] of narrow) {
+      for (const [edge, leaves] of narrow) {
         const out = rects.filter(leaves);
         if (out.length === 0) continue;
-        const [content, hint] = holds !== holder ? [sizes(holds)[0], 'no item of it wraps or shrinks'] : [
+        const [content, hint] = edge !== holder ? [sizes(edge)[0], 'no item of it wraps or shrinks'] : [
           Math.round(Math.max(...out.map((rect) => rect[length]))),
           style.hyphens === 'auto' ? `hyphens: auto finds no break (language ${JSON.stringify(element.closest('[lang]')?.lang ?? '')})` : `no line break is possible in ${unbroken(node, leaves)}`,
         ];
-        complain(`Text runs out of its box: ${short(node.data)}`, `${name(holds)} is ${Math.round(holds.getBoundingClientRect()[length])} pixels ${lying ? 'wide' : 'high'}, its ${holds === holder ? 'text' : 'content'} ${content}: ${hint}`);
+        complain(`Text runs out of its box: ${short(node.data)}`, `${name(edge)} is ${Math.round(edge.getBoundingClientRect()[length])} pixels ${lying ? 'wide' : 'high'}, its ${edge === holder ? 'text' : 'content'} ${content}: ${hint}`);
         return;
       }
       const cut = rects.find((rect) => {
