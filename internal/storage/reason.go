@@ -139,6 +139,8 @@ const (
 const (
 	// followUp says what happens to failed uploads once the connection works again.
 	followUp = " Platen then uploads the failed files again."
+	// inManifest says where new credentials go that connecting cannot write.
+	inManifest = " If a file or a GitOps tool writes the Secret, put the new refresh token there."
 	// retried says what to do about failures that may pass.
 	retried = "Platen tries again by itself, at growing intervals."
 )
@@ -146,16 +148,16 @@ const (
 var advice = map[Reason]Advice{
 	ReasonTokenExpired: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true,
-		Title: "Access has ended", Do: "Connect the account again. If a file or a GitOps tool writes the Secret, put the new refresh token there." + followUp,
+		Title: "Access has ended", Do: "Connect the account again." + inManifest + followUp,
 	},
 	ReasonInvalidCredentials: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials not accepted",
-		Do:       "Compare the app key with the app's settings at Dropbox, then connect the account again." + followUp,
+		Do:       "Compare the app key with the app's settings at Dropbox, then connect the account again." + inManifest + followUp,
 		doBucket: "Put valid credentials into the Secret." + followUp,
 	},
 	ReasonMissingScope: {
 		Fault: FaultOfConnection, Reconnect: true, Title: "A permission is missing",
-		Do: "Add the permission to the app at Dropbox, then connect the account again." + followUp,
+		Do: "Add the permission to the app at Dropbox, then connect the account again." + inManifest + followUp,
 	},
 	ReasonAccountSuspended: {
 		Fault: FaultOfConnection, Title: "Account suspended", Do: "Ask the owner of the account to talk to Dropbox, or connect another account." + followUp,
