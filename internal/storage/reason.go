@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Reason names a kind of failure, in CamelCase: TokenExpired, InsufficientSpace, …. It is the reason of conditions, events and
@@ -197,7 +198,7 @@ var advice = map[Reason]Advice{
 	ReasonSecretNotFound: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials are missing",
 		Do: "Connect the account again, or create the Secret." + followUp, doBucket: `Create the Secret with the label platen.dev/credentials: "true"` +
-			" and the keys accessKeyID and secretAccessKey for s3, serviceAccountKey for gcs, or accountKey for azureblob." + followUp,
+			" and " + anyKeys + "." + followUp,
 	},
 	ReasonSecretNotLabelled: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials not released",
@@ -246,12 +247,19 @@ var advice = map[Reason]Advice{
 	ReasonSuperseded: {Fault: FaultOfService, Title: "Upload was replaced", Do: "Nothing: a newer upload of the job replaces this one."},
 }
 
-// Advice returns what r means to a person who uses the given provider, as in spec.provider; the zero Advice when r is not declared
-// here.
+// anyKeys are the keys of a Secret for a bucket of any provider, and keysOf has those of one.
+const anyKeys = "the keys accessKeyID and secretAccessKey for s3, serviceAccountKey for gcs, or accountKey for azureblob"
+
+var keysOf = map[string]string{
+	"s3": "the keys accessKeyID and secretAccessKey", "gcs": "the key serviceAccountKey", "azureblob": "the key accountKey",
+}
+
+// Advice returns what r means to a person who uses the given provider, as in spec.provider, empty for a bucket of any; the zero Advice when r is not
+// declared here.
 func (r Reason) Advice(provider string) Advice {
 	a := advice[r]
 	if a.doBucket != "" && provider != "dropbox" {
-		a.Do = a.doBucket
+		a.Do = strings.Replace(a.doBucket, anyKeys, cmp.Or(keysOf[provider], anyKeys), 1)
 	}
 	return a
 }
