@@ -105,7 +105,7 @@ func replace(path, text string) error {
 func reasons() string {
 	var rows strings.Builder
 	for _, reason := range storage.Reasons() {
-		advice, bucket := reason.Advice("dropbox"), reason.Advice("s3")
+		advice, bucket := reason.Advice("dropbox"), reason.Advice("")
 		do := advice.Do
 		if bucket.Do != do {
 			do = "Dropbox: " + do + " A bucket: " + bucket.Do

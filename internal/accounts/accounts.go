@@ -219,9 +219,9 @@ func takeOver(options []client.ApplyOption, apply func([]client.ApplyOption) err
 	return apply(append(slices.Clone(options), client.ForceOwnership))
 }
 
-// IsFromManifest reports whether a connection is from a manifest, and so comes back with it after somebody has deleted it.
-func IsFromManifest(connection *platenv1alpha1.StorageConnection) bool {
-	return credentials.IsFromManifest(connection, fieldOwner)
+// IsFromManifest reports whether a connection or its Secret is from a manifest, and so comes back with it after somebody has changed or deleted it.
+func IsFromManifest(object client.Object) bool {
+	return credentials.IsFromManifest(object, fieldOwner)
 }
 
 // managed names the object in a conflict with another field manager.

@@ -6,6 +6,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,10 +17,13 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/accounts"
 	"github.com/platen-dev/platen/internal/render"
 	"github.com/platen-dev/platen/internal/storage"
 )
@@ -29,7 +33,7 @@ const (
 	editJob       = "\nkubectl edit renderjob JOB -n NS"
 	renderAgain   = "\nkubectl get renderjob JOB -n NS -o yaml | kubectl replace -n NS --force -f -"
 	resumeJob     = "\nkubectl patch renderjob JOB -n NS --type merge -p '{\"spec\":{\"suspend\":false}}'"
-	waitForJob    = "\nkubectl wait renderjob JOB -n NS --for=condition=Finished --timeout=10m"
+	waitForJob    = "\nkubectl platen status JOB -n NS --wait"
 	listJobs      = "\nkubectl platen status -n NS"
 	listTemplates = "\nkubectl platen templates -n NS"
 	showTemplate  = "\nkubectl platen templates TEMPLATE -n NS"
@@ -118,6 +122,54 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	default:
 		return forJob(job, cmp.Or(adviceByReason[word], "See the job's events:"+showJob))
 	}
+}
+
+// ofTemplate are the commands of advice that fail without the job's template.
+var ofTemplate = []string{showTemplate, lintTemplate, editTemplate, strings.TrimSuffix(tryTemplate, "OPTIONSVALUES")}
+
+// advice returns what to do about a job, as the function advice, but with what the cluster has of its template and of its connection's Secret. A person who
+// may not read these gets the advice for what is usual.
+func (c *cluster) advice(ctx context.Context, job *platenv1alpha1.RenderJob) string {
+	text := advice(job)
+	has := func(command string) bool { return strings.Contains(text, forJob(job, command)) }
+	word, _ := stage(job)
+	failed := job.Finished() && word != platenv1alpha1.CanceledReason && !meta.IsStatusConditionTrue(job.Status.Conditions, platenv1alpha1.RenderedCondition)
+	switch connection := connectionToMend(job); {
+	case connection != "":
+		s := &platenv1alpha1.StorageConnection{}
+		if has("\n"+reconnect(string(platenv1alpha1.ProviderDropbox), connection, job.Namespace)) && c.get(ctx, connection, s) == nil && c.isFromManifest(ctx, s) {
+			return aboutManifest(s, storage.Reason(condition(job, platenv1alpha1.UploadedCondition).Reason))
+		}
+	case word == platenv1alpha1.TemplateNotFoundReason:
+	case failed || slices.ContainsFunc(ofTemplate, has):
+		if apierrors.IsNotFound(c.get(ctx, job.Spec.TemplateRef.Name, &platenv1alpha1.RenderTemplate{})) {
+			return forJob(job, "RenderTemplate 'TEMPLATE' does not exist any more. Name another one in spec.templateRef.name, and the job renders by itself; or create it, and render the job again:"+
+				listTemplates+editJob+renderAgain)
+		}
+	}
+	return text
+}
+
+// isFromManifest reports whether the Secret of a connection that is not ready is from a manifest; false if the person may not read it.
+func (c *cluster) isFromManifest(ctx context.Context, s *platenv1alpha1.StorageConnection) bool {
+	secret := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}}
+	return !meta.IsStatusConditionTrue(s.Status.Conditions, platenv1alpha1.ReadyCondition) && c.get(ctx, secretOf(s), secret) == nil && accounts.IsFromManifest(secret)
+}
+
+// aboutManifest returns what to do about a Dropbox connection that new credentials repair and whose Secret is from a manifest: connect leaves that Secret.
+func aboutManifest(s *platenv1alpha1.StorageConnection, reason storage.Reason) string {
+	return fmt.Sprintf("%[1]s Secret '%[2]s' is from a manifest, and kubectl platen connect leaves it as it is: put the Secret that this prints into the manifest:\n%[3]s --secret %[2]s -o yaml",
+		reason.AdviceOfConnection(string(s.Spec.Provider)).Do, secretOf(s), reconnect(string(s.Spec.Provider), s.Name, s.Namespace))
+}
+
+// connectionToMend returns the name of the first connection whose upload has failed; empty if none has.
+func connectionToMend(job *platenv1alpha1.RenderJob) string {
+	for _, c := range job.Status.Connections {
+		if c.Status == platenv1alpha1.UploadError && condition(job, platenv1alpha1.UploadedCondition).Status == metav1.ConditionFalse {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 // fromConfigMap matches what a message says of a value that a ConfigMap gives.

@@ -17,9 +17,11 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/jsonpath"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/storage"
@@ -144,7 +146,7 @@ func TestDescribeHasSingleEmptyLines(t *testing.T) {
 	unseen := &platenv1alpha1.RenderJob{}
 	for name, job := range map[string]*platenv1alpha1.RenderJob{"failed": failed, "failed with warnings": warned, "rendered": rendered, "unseen": unseen} {
 		out := &bytes.Buffer{}
-		describe(out, job)
+		describe(out, job, advice(job))
 		if got := out.String(); strings.Contains(got, "\n\n\n") || !strings.Contains(got, "\n\nNext: ") {
 			t.Errorf("%s: %s", name, got)
 		}
@@ -499,9 +501,101 @@ func TestDescribeSaysThatFilesAreRetained(t *testing.T) {
 			job.Status.Pages = append(job.Status.Pages, platenv1alpha1.RenderedPage{Page: int32(i + 1), ContentURL: url})
 		}
 		out := &bytes.Buffer{}
-		describe(out, job)
+		describe(out, job, advice(job))
 		if got := out.String(); !strings.Contains(got, c.want) || strings.Contains(got, "contentPolicy") != (c.want != "") {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// Commands about a template that is gone would fail.
+func TestAdviceWithoutTheTemplate(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "card"}}
+	without := &cluster{namespace: "marketing", WithWatch: fake.NewClientBuilder().WithScheme(scheme).Build()}
+	with := &cluster{namespace: "marketing", WithWatch: fake.NewClientBuilder().WithScheme(scheme).WithObjects(template).Build()}
+	warned := jobWith(platenv1alpha1.SucceededWithWarningsReason, "rendered")
+	warned.Status.Warnings = []platenv1alpha1.Warning{{Title: "Modification 'x' is not used by the template"}}
+	webhook := jobWith(platenv1alpha1.SucceededWithWarningsReason, "rendered")
+	webhook.Status.Warnings = []platenv1alpha1.Warning{{Title: "Annotation " + platenv1alpha1.WebhookURLAnnotation + ": no URL"}}
+	for _, job := range []*platenv1alpha1.RenderJob{warned, webhook} {
+		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.RenderedCondition, Status: metav1.ConditionTrue})
+	}
+	unfinished := jobWith(platenv1alpha1.QueuedReason, "waits")
+	for name, c := range map[string]struct {
+		job  *platenv1alpha1.RenderJob
+		gone bool
+	}{
+		"failed render":     {jobWith(platenv1alpha1.RenderFailedReason, "the page has no end"), true},
+		"wrong values":      {jobWith(platenv1alpha1.InvalidModificationsReason, "spec.modifications.x: no"), true},
+		"too large":         {jobWith(platenv1alpha1.StatusTooLargeReason, "too large"), true},
+		"warned of values":  {warned, true},
+		"warned of its URL": {webhook, false},
+		"canceled":          {jobWith(platenv1alpha1.CanceledReason, "canceled"), false},
+		"missing all along": {jobWith(platenv1alpha1.TemplateNotFoundReason, "does not exist"), false},
+		"queued":            {unfinished, false},
+		"succeeded":         {jobWith(platenv1alpha1.SucceededReason, "rendered"), false},
+	} {
+		if c.job != unfinished {
+			c.job.Status.Conditions = append(c.job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue})
+		}
+		if name == "succeeded" {
+			c.job.Status.Conditions = append(c.job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.RenderedCondition, Status: metav1.ConditionTrue})
+		}
+		usual := advice(c.job)
+		if got := with.advice(t.Context(), c.job); got != usual {
+			t.Errorf("%s, with the template: %q", name, got)
+		}
+		want := "RenderTemplate 'card' does not exist any more. Name another one in spec.templateRef.name, and the job renders by itself; or create it, and render the job again:\n" +
+			"kubectl platen templates -n marketing\nkubectl edit renderjob summer -n marketing\nkubectl get renderjob summer -n marketing -o yaml | kubectl replace -n marketing --force -f -"
+		if !c.gone {
+			want = usual
+		}
+		if got := without.advice(t.Context(), c.job); got != want {
+			t.Errorf("%s, without the template: %q", name, got)
+		}
+	}
+}
+
+// Connecting an account again leaves a Secret that a manifest would bring back.
+func TestAdviceAboutASecretFromAManifest(t *testing.T) {
+	applied := func(manager string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{
+			Manager: manager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1("{}"),
+		}}}
+	}
+	for name, c := range map[string]struct {
+		secret       metav1.ObjectMeta
+		reason       storage.Reason
+		fromManifest bool
+	}{
+		"of kubectl apply":          {secret: metav1.ObjectMeta{Annotations: map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{}"}}, reason: storage.ReasonTokenExpired, fromManifest: true},
+		"of server-side apply":      {secret: applied("kubectl"), reason: storage.ReasonMissingScope, fromManifest: true},
+		"of Flux":                   {secret: metav1.ObjectMeta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}}, reason: storage.ReasonInvalidCredentials, fromManifest: true},
+		"of the plugin":             {secret: applied("platen-connect"), reason: storage.ReasonTokenExpired},
+		"that lacks its label":      {secret: metav1.ObjectMeta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}}, reason: storage.ReasonSecretNotLabelled},
+		"of an account that's full": {secret: metav1.ObjectMeta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}}, reason: storage.ReasonInsufficientSpace},
+	} {
+		s := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "storage", Generation: 1}}
+		s.Spec.Provider, s.Spec.Dropbox = platenv1alpha1.ProviderDropbox, &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "storage-token"}}
+		s.Status.ObservedGeneration = new(int64(1))
+		s.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: string(c.reason)}}
+		secret := &corev1.Secret{ObjectMeta: c.secret}
+		secret.Namespace, secret.Name = "marketing", "storage-token"
+		job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "rendered")
+		job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "storage", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Reason: string(c.reason)}}
+		job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: string(c.reason)})
+		api := &cluster{namespace: "marketing", WithWatch: fake.NewClientBuilder().WithScheme(scheme).WithReturnManagedFields().WithObjects(s, secret).Build()}
+
+		usual, out := advice(job), &bytes.Buffer{}
+		describeConnection(out, s, api.isFromManifest(t.Context(), s))
+		ofConnection, ofJob := out.String(), api.advice(t.Context(), job)
+		want := " Secret 'storage-token' is from a manifest, and kubectl platen connect leaves it as it is: put the Secret that this prints into the manifest:\n" +
+			"kubectl platen connect dropbox storage -n marketing --secret storage-token -o yaml"
+		switch {
+		case c.fromManifest && (!strings.HasPrefix(ofJob, c.reason.Advice("dropbox").Do) || !strings.HasSuffix(ofJob, want) || !strings.HasSuffix(ofConnection, strings.ReplaceAll(want, "\n", "\n  ")+"\n")):
+			t.Errorf("a Secret %s: %q, %q", name, ofJob, ofConnection)
+		case !c.fromManifest && (ofJob != usual || strings.Contains(ofConnection, "-o yaml")):
+			t.Errorf("a Secret %s: %q, %q", name, ofJob, ofConnection)
 		}
 	}
 }

@@ -266,7 +266,7 @@ func TestAdviceForConnections(t *testing.T) {
 		s.Spec.Dropbox = &platenv1alpha1.DropboxSpec{CredentialsSecretRef: platenv1alpha1.SecretReference{Name: "storage-credentials"}}
 		s.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reason}}
 		out := &bytes.Buffer{}
-		describeConnection(out, s)
+		describeConnection(out, s, false)
 		if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "connect dropbox") != strings.Contains(want, "connect dropbox") {
 			t.Errorf("%s: %q", reason, out)
 		}

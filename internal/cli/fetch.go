@@ -96,14 +96,14 @@ func (f *fetchCommand) job(ctx context.Context, c *cluster, name string) (err er
 	}
 	switch word, sentence := stage(job); {
 	case !hasFiles(job):
-		f.printNext(advice(job))
+		f.printNext(c.advice(ctx, job))
 		remedy := ": wait for it with --wait"
 		if slices.Contains(waitsForSomebody, word) {
 			remedy = "" // the advice says what helps
 		}
 		return fmt.Errorf("RenderJob %s/%s is not rendered yet (%s: %s)%s", c.namespace, name, word, sentence, remedy)
 	case condition(job, platenv1alpha1.RenderedCondition).Status != metav1.ConditionTrue:
-		f.printNext(advice(job))
+		f.printNext(c.advice(ctx, job))
 		return outcome(job)
 	}
 	for _, page := range job.Status.Pages {

@@ -49,8 +49,8 @@ func outcome(job *platenv1alpha1.RenderJob) error {
 	}
 }
 
-// describe prints everything about a job.
-func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
+// describe prints everything about a job, and advice about it.
+func describe(out io.Writer, job *platenv1alpha1.RenderJob, advice string) {
 	word, sentence := stage(job)
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
 	fmt.Fprintf(out, "%s: %s\n", word, sentence)
@@ -62,9 +62,9 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob) {
 		describeUploads(out, job)
 		describeWarnings(out, job)
 	}
-	if text := advice(job); text != "" {
+	if advice != "" {
 		fmt.Fprintln(out)
-		printNext(out, text)
+		printNext(out, advice)
 	}
 }
 

@@ -29,8 +29,12 @@ type listing[T client.Object] struct {
 	headings []string
 	row      func(T) []string
 	// order sorts the list; nil keeps the order of the API server.
-	order    func(a, b T) int
-	describe func(io.Writer, T)
+	order func(a, b T) int
+	// await waits for the object that the argument names, and ended returns the command's error once that is printed; nil for both if a kind has no end.
+	await func(context.Context, *cluster, T) (T, error)
+	ended func(T) error
+	// describe prints everything about an object. It may ask the cluster for what the object depends on.
+	describe func(context.Context, *cluster, io.Writer, T)
 }
 
 // command completes a cobra command.
@@ -54,13 +58,23 @@ func (l listing[T]) command(o *options, command *cobra.Command) *cobra.Command {
 		if err := c.get(command.Context(), args[0], l.object); err != nil {
 			return c.notFound(command.Context(), err, l.kind, args[0], l.list)
 		}
-		if output != "" {
-			return printObjects(o.Out, output, l.object)
+		object := l.object
+		if l.await != nil {
+			if object, err = l.await(command.Context(), c, object); err != nil {
+				return err
+			}
 		}
-		var text strings.Builder
-		l.describe(&text, l.object)
-		fmt.Fprint(o.Out, o.sameCluster(text.String()))
-		return nil
+		if output != "" {
+			err = printObjects(o.Out, output, object)
+		} else {
+			var text strings.Builder
+			l.describe(command.Context(), c, &text, object)
+			fmt.Fprint(o.Out, o.sameCluster(text.String()))
+		}
+		if err != nil || l.ended == nil {
+			return err
+		}
+		return l.ended(object)
 	}
 	outputFlag(command, &output)
 	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list the objects of all namespaces")

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -25,7 +26,9 @@ func (o *options) templates() *cobra.Command {
 		kind: "RenderTemplate", name: "template", plural: "templates",
 		object: &platenv1alpha1.RenderTemplate{}, list: &platenv1alpha1.RenderTemplateList{},
 		headings: []string{"NAMESPACE", "NAME", "ID", "PAGES", "SIZE", "PARAMETERS", "AGE"}, row: templateRow,
-		describe: describeTemplate,
+		describe: func(_ context.Context, _ *cluster, out io.Writer, t *platenv1alpha1.RenderTemplate) {
+			describeTemplate(out, t)
+		},
 	}.command(o, &cobra.Command{
 		Use:   "templates [NAME]",
 		Short: "List the templates, or show the pages and parameters of one",
@@ -131,7 +134,9 @@ func (o *options) connections() *cobra.Command {
 		kind: "StorageConnection", name: "connection", plural: "connections",
 		object: &platenv1alpha1.StorageConnection{}, list: &platenv1alpha1.StorageConnectionList{},
 		headings: []string{"NAMESPACE", "NAME", "STATUS", "PROVIDER", "ACCOUNT", "SPACE", "FOLDER", "UPLOADS", "AGE"}, row: connectionRow,
-		describe: describeConnection,
+		describe: func(ctx context.Context, c *cluster, out io.Writer, s *platenv1alpha1.StorageConnection) {
+			describeConnection(out, s, c.isFromManifest(ctx, s))
+		},
 	}.command(o, &cobra.Command{
 		Use:   "connections [NAME]",
 		Short: "List the connected accounts, or show the state of one",
@@ -174,7 +179,8 @@ func connectionSpace(s *platenv1alpha1.StorageConnection) string {
 	return space(ptr.Deref(s.Status.Space.Used, 0), ptr.Deref(s.Status.Space.Allocated, 0))
 }
 
-func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
+// describeConnection prints everything about a connection. manifested tells that its Secret is from a manifest.
+func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection, manifested bool) {
 	word, sentence := connectionStage(s)
 	fmt.Fprintf(out, "StorageConnection %s in namespace %s\n%s: %s\n\n", s.Name, s.Namespace, word, sentence)
 	rows := [][]string{
@@ -196,6 +202,11 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection) {
 		return
 	}
 	if known := storage.Reason(word).AdviceOfConnection(string(s.Spec.Provider)); known.Do != "" {
+		if reason := storage.Reason(word); manifested && reason != storage.ReasonSecretNotLabelled && known.Reconnect && s.Spec.Provider == platenv1alpha1.ProviderDropbox {
+			fmt.Fprintln(out)
+			printNext(out, aboutManifest(s, reason))
+			return
+		}
 		fmt.Fprintf(out, "\nNext: %s\n", known.Do)
 		if secret := secretOf(s); word == string(storage.ReasonSecretNotLabelled) && secret != "" {
 			fmt.Fprintf(out, "  kubectl label secret %s %s=true --overwrite -n %s\n", secret, platenv1alpha1.CredentialsLabel, s.Namespace)

@@ -222,7 +222,7 @@ func (r *renderCommand) render(ctx context.Context, c *cluster, job *platenv1alp
 	}
 	describeUploads(r.Out, job)
 	describeWarnings(r.Out, job)
-	r.printNext(advice(job))
+	r.printNext(c.advice(ctx, job))
 	return r.outcome(job)
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,14 +27,29 @@ import (
 
 // status is kubectl platen status.
 func (o *options) status() *cobra.Command {
-	return listing[*platenv1alpha1.RenderJob]{
+	wait, timeout := false, time.Duration(0)
+	command := listing[*platenv1alpha1.RenderJob]{
 		kind: "RenderJob", name: "job", plural: "jobs",
 		object: &platenv1alpha1.RenderJob{}, list: &platenv1alpha1.RenderJobList{},
 		headings: []string{"NAMESPACE", "NAME", "TEMPLATE", "STATUS", "FORMAT", "PAGES", "UPLOADED", "WARNINGS", "AGE"}, row: jobRow,
 		order: func(a, b *platenv1alpha1.RenderJob) int {
 			return b.CreationTimestamp.Compare(a.CreationTimestamp.Time)
 		},
-		describe: describe,
+		await: func(ctx context.Context, c *cluster, job *platenv1alpha1.RenderJob) (*platenv1alpha1.RenderJob, error) {
+			if !wait {
+				return job, nil
+			}
+			return o.awaitJob(ctx, c, job, int(ptr.Deref(job.Status.TotalPages, 1)), timeout, (*platenv1alpha1.RenderJob).Finished)
+		},
+		ended: func(job *platenv1alpha1.RenderJob) error {
+			if !wait {
+				return nil
+			}
+			return outcome(job)
+		},
+		describe: func(ctx context.Context, c *cluster, out io.Writer, job *platenv1alpha1.RenderJob) {
+			describe(out, job, c.advice(ctx, job))
+		},
 	}.command(o, &cobra.Command{
 		Use:     "status [JOB]",
 		Aliases: []string{"jobs"},
@@ -46,10 +62,22 @@ namespace, newest first, without the previews of the web page.`,
   # One job with all details.
   kubectl platen status banner-x7k2p
 
+  # The same once it has ended.
+  kubectl platen status banner-x7k2p --wait
+
   # The URLs of its files.
   kubectl platen status banner-x7k2p -o json | jq -r '.status.pages[].contentURL'`,
 		ValidArgsFunction: o.completeNames(1, jobList),
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			if wait && len(args) == 0 {
+				return usage("--wait waits for one job: name it")
+			}
+			return nil
+		},
 	})
+	command.Flags().BoolVar(&wait, "wait", false, "wait until the job has finished")
+	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait")
+	return command
 }
 
 func jobRow(job *platenv1alpha1.RenderJob) []string {
@@ -236,7 +264,7 @@ func (r *retryCommand) await(ctx context.Context, c *cluster, name, requested st
 		fmt.Fprintf(r.Out, "%s:\n", name)
 	}
 	describeUploads(r.Out, done)
-	r.printNext(advice(done))
+	r.printNext(c.advice(ctx, done))
 	return outcome(done)
 }
 

@@ -179,3 +179,21 @@ func TestBrokenKeysAreLeftAsTheyAre(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The advice about a missing Secret names the keys of the connection's own provider.
+func TestAdviceNamesTheKeysOfTheProvider(t *testing.T) {
+	all := map[string][]Key{"s3": S3Keys, "gcs": GCSKeys, "azureblob": AzureBlobKeys}
+	for provider := range all {
+		for of, keys := range all {
+			for _, key := range keys {
+				text := storage.ReasonSecretNotFound.Advice(provider).Do
+				if strings.Contains(text, key.Name) != (of == provider && !key.Optional) {
+					t.Errorf("%s, key %s: %s", provider, key.Name, text)
+				}
+				if general := storage.ReasonSecretNotFound.Advice("").Do; !key.Optional && !strings.Contains(general, key.Name) {
+					t.Errorf("any bucket, key %s: %s", key.Name, general)
+				}
+			}
+		}
+	}
+}

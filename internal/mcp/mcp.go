@@ -191,7 +191,9 @@ func (c *caller) server(ctx context.Context) *mcp.Server {
 			if text := string(input["template"]); text == "" || text == "null" || text == `""` {
 				return failure("template: the id or name of a template is required, as list_templates has it"), nil
 			}
-			return c.render(ctx, input["template"], input[modificationsArgument], input, argumentWords), nil
+			result := c.render(ctx, input["template"], input[modificationsArgument], input, argumentWords)
+			nameTemplates(result, templates)
+			return result, nil
 		})
 	s.AddReceivingMiddleware(unlisted(templates, problem))
 	for _, t := range templates {
@@ -243,6 +245,22 @@ func unlisted(templates []template, problem *mcp.CallToolResult) mcp.Middleware 
 			return failure("no template of the workspace has the tool %.100q; %slist_templates has all templates", call.Params.Name, hint), nil
 		}
 	}
+}
+
+// nameTemplates adds to the error about a template that is not there which there are, unless it asks for the one that may be meant.
+func nameTemplates(result *mcp.CallToolResult, templates []template) {
+	if text := textOf(result); !result.IsError || len(templates) == 0 || !strings.Contains(text, "has no RenderTemplate") || strings.Contains(text, "did you mean '") {
+		return
+	}
+	names := make([]string, 0, min(len(templates), maxFurther))
+	for _, t := range templates[:cap(names)] {
+		names = append(names, t.ResourceName)
+	}
+	more := "list_templates has them with their values"
+	if n := len(templates) - len(names); n > 0 {
+		more = fmt.Sprintf("list_templates names %d more", n)
+	}
+	result.Content = append(result.Content, &mcp.TextContent{Text: fmt.Sprintf("There are: %s; %s.", strings.Join(names, ", "), more)})
 }
 
 // textOf returns the first text of a result.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/platen-dev/platen/internal/shim"
 )
 
 // session connects to the server of a caller whose API is api.
@@ -124,6 +126,38 @@ func TestToolsRefuseArgumentsThatTheyDoNotHave(t *testing.T) {
 	}
 	if text, failed := texts(t, s, "list_templates", `{}`); failed || !strings.Contains(text, `"card"`) {
 		t.Error(text)
+	}
+}
+
+// An assistant learns from the error which templates there are, unless the error asks for one of them.
+func TestARenderOfAnUnknownTemplateNamesThoseThatThereAre(t *testing.T) {
+	const unknown = "Template not found: template: namespace 'marketing' has no RenderTemplate with the id, name or title "
+	for _, c := range []struct {
+		templates     int
+		problem, want string
+	}{
+		{2, "'card'", unknown + "'card'\nThere are: t0, t1; list_templates has them with their values."},
+		{2, "'t9'; did you mean 't0'?", unknown + "'t9'; did you mean 't0'?"},
+		{maxFurther + 3, "'card'", unknown + "'card'\nThere are: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15, t16, t17, t18, t19; list_templates names 3 more."},
+		{0, "'card'", unknown + "'card'"},
+	} {
+		list := make([]shim.Template, c.templates)
+		for i := range list {
+			list[i].ResourceName = fmt.Sprintf("t%d", i)
+		}
+		s := session(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				_ = json.NewEncoder(w).Encode(list)
+				return
+			}
+			w.WriteHeader(http.StatusForbidden)
+			_ = json.NewEncoder(w).Encode(map[string]string{
+				"error": "Template not found", "message": strings.Replace(strings.TrimPrefix(unknown, "Template not found: "), "template: ", "templateId: ", 1) + c.problem,
+			})
+		})
+		if text, failed := texts(t, s, "render", `{"template":"card"}`); !failed || text != c.want {
+			t.Errorf("%d templates: %s", c.templates, text)
+		}
 	}
 }
 

@@ -571,7 +571,7 @@ func openNames(given []string, at places) (names []string, err error) {
 
 // dynamicSecretOf answers GET /v1/studio/dynamic-url-secret?templateId=….
 func (s *Server) dynamicSecretOf(w http.ResponseWriter, r *http.Request, c caller) error {
-	template, err := s.dynamicTemplate(r.Context(), c, queryTemplate(r), inQuery, &fieldsError{})
+	template, err := s.dynamicTemplate(r.Context(), c, queryTemplate(r), inQuery, &fieldsError{unknown: unknownNames(r)})
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ var operations = []operation{
 	{
 		method: http.MethodPost, path: "/v1/studio/render", id: "render", summary: "Render a template",
 		description: "Answers when the files are ready. If the render takes longer than the wait, the answer is 202 and the render goes on.",
-		request:     renderRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+		request:     renderRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 409: problem{}, 410: problem{}}, file: true,
 		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}, 409: {codeJobCanceled}},
 	},
 	{
@@ -241,23 +241,23 @@ var operations = []operation{
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}/{id}", id: "generate", summary: "Render a template, as the public SDKs do",
 		description: "Like /v1/studio/render, with the template in the path. response.type defaults to base64.",
-		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+		request:     generateRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 410: problem{}}, file: true,
 		codes: map[int][]code{403: {codeTemplateNotFound}, 409: {codeJobCanceled}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/generate/{kind}", id: "generateFromBody", summary: "Render the template that the body names",
-		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 410: problem{}, 413: problem{}}, file: true,
+		request: generateBodyRequest{}, answers: map[int]any{200: Rendered{}, 202: Job{}, 404: problem{}, 409: problem{}, 410: problem{}}, file: true,
 		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}, 409: {codeJobCanceled}},
 	},
 	{
 		method: http.MethodPost, path: "/v1/studio/dynamic-url", id: "createDynamicURL", summary: "Get a URL that has modifications in its query and renders when it is opened",
-		request: dynamicRequest{}, answers: map[int]any{200: DynamicURLAnswer{}, 413: problem{}},
+		request: dynamicRequest{}, answers: map[int]any{200: DynamicURLAnswer{}},
 		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}},
 	},
 	{
 		method: http.MethodGet, path: dynamicPath + "{name}", id: "openDynamicURL", summary: "Open a dynamic URL",
 		description: "Every other parameter of the query is a modification.",
-		request:     openDynamicRequest{}, answers: map[int]any{403: problem{}, 404: problem{}, 414: problem{}}, file: true, open: true,
+		request:     openDynamicRequest{}, answers: map[int]any{304: nil, 403: problem{}, 404: problem{}, 414: problem{}}, file: true, open: true,
 	},
 	{
 		method: http.MethodGet, path: "/v1/studio/dynamic-url-secret", id: "dynamicURLSecret", summary: "Get the secret that signs a template's dynamic URLs",
@@ -267,7 +267,7 @@ var operations = []operation{
 	{
 		method: http.MethodPost, path: "/v1/signed-url/create", id: "createSignedURL", summary: "Render, and get a URL that anyone can open",
 		description: "The job is created at once, with the caller's rights. The URL answers with the file, or with a ZIP archive of several, and waits for it if necessary.",
-		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 409: problem{}, 413: problem{}},
+		request:     signRequest{}, answers: map[int]any{200: SignedURLAnswer{}, 409: problem{}},
 		codes: map[int][]code{400: {codeTemplateMissing}, 403: {codeTemplateNotFound}},
 	},
 	{
@@ -320,18 +320,38 @@ func describeOperation(reflector *openapi31.Reflector, o operation) error {
 	} else {
 		answers[401], answers[403] = problem{}, problem{}
 	}
+	if hasBody(o.request) {
+		answers[408], answers[413], answers[415] = problem{}, problem{}, problem{}
+	}
+	if o.file && o.method == http.MethodGet {
+		answers[416] = problem{}
+	}
 	maps.Copy(answers, o.answers)
 	for status, body := range answers {
 		c.AddRespStructure(body, openapi.WithHTTPStatus(status), func(u *openapi.ContentUnit) { u.Description = describeStatus(status, o.codes[status]) })
 	}
 	c.AddRespStructure(problem{}, func(u *openapi.ContentUnit) { u.IsDefault, u.Description = true, "Any other error" })
 	if o.file {
-		for _, kind := range []string{"image/*", "application/pdf", "video/mp4", "video/webm", "application/zip"} {
-			c.AddRespStructure(nil, openapi.WithHTTPStatus(http.StatusOK), openapi.WithContentType(kind),
-				func(u *openapi.ContentUnit) { u.Format, u.Description = "binary", http.StatusText(http.StatusOK) })
+		kinds := []string{"image/*", "application/pdf", "video/mp4", "video/webm"}
+		addFiles(c, http.StatusOK, slices.Concat(kinds, []string{"application/zip"}))
+		if o.method == http.MethodGet { // only a GET has a Range
+			addFiles(c, http.StatusPartialContent, append(kinds, "multipart/byteranges"))
 		}
 	}
 	return reflector.AddOperation(c)
+}
+
+// addFiles describes an answer that is a file of one of some types, or a part of it.
+func addFiles(c openapi.OperationContext, status int, kinds []string) {
+	for _, kind := range kinds {
+		c.AddRespStructure(nil, openapi.WithHTTPStatus(status), openapi.WithContentType(kind),
+			func(u *openapi.ContentUnit) { u.Format, u.Description = "binary", http.StatusText(status) })
+	}
+}
+
+// hasBody reports whether a request has fields in its body.
+func hasBody(request any) bool {
+	return slices.ContainsFunc(reflect.VisibleFields(reflect.TypeOf(request)), func(f reflect.StructField) bool { return jsonName(f) != "" })
 }
 
 // describeStatus returns the description of an answer. codes are those that error may have.

@@ -10,6 +10,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +98,30 @@ func TestTypesOfFilesAreDescribed(t *testing.T) {
 			kind := file.Format(format).ContentType()
 			if group, _, _ := strings.Cut(kind, "/"); o.file != (content[kind] != nil || content[group+"/*"] != nil) {
 				t.Errorf("%s %s: %s is described: %t", o.method, o.path, kind, !o.file)
+			}
+		}
+	}
+}
+
+// Each route describes the statuses that what it reads of a body, or answers of a file, may have.
+func TestStatusesOfBodiesAndFilesAreDescribed(t *testing.T) {
+	doc := readDocument(t)
+	withBody := []string{
+		"render", "patchTemplate", "duplicateTemplate", "generate", "generateFromBody", "createDynamicURL", "createSignedURL",
+	}
+	opened := []string{"openDynamicURL", "openSignedURL"}
+	for _, o := range operations {
+		responses := doc.Paths.Find(o.path).GetOperation(o.method).Responses
+		for status, routes := range map[string][]string{
+			"206": opened, "304": {"openDynamicURL"}, "408": withBody, "413": withBody, "414": {"openDynamicURL"}, "415": withBody, "416": opened,
+		} {
+			if is := responses.Value(status) != nil; is != slices.Contains(routes, o.id) {
+				t.Errorf("%s describes %s: %t", o.id, status, is)
+			}
+		}
+		for status, response := range responses.Map() {
+			if hasContent := len(response.Value.Content) > 0; hasContent != (status != "304") {
+				t.Errorf("%s: %s has content: %t", o.id, status, hasContent)
 			}
 		}
 	}

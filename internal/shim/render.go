@@ -233,18 +233,24 @@ func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions,
 	if err != nil {
 		return err
 	}
-	known := []string{dropbox}
 	connections := &platenv1alpha1.StorageConnectionList{}
 	err = api.List(ctx, connections, client.InNamespace(c.namespace))
 	forbidden := apierrors.IsForbidden(err)
-	switch {
-	case forbidden:
-		known = append(known, string(platenv1alpha1.ProviderS3), string(platenv1alpha1.ProviderGCS), string(platenv1alpha1.ProviderAzureBlob))
-	case err != nil:
+	if err != nil && !forbidden {
 		return err
 	}
+	checkAmong(wanted, connections.Items, forbidden, wrong)
+	return nil
+}
+
+// checkAmong is checkConnections once the workspace's connections are known, or once it is known that nobody may list them.
+func checkAmong(wanted []ConnectionOptions, connections []platenv1alpha1.StorageConnection, forbidden bool, wrong *fieldsError) {
+	known := []string{string(platenv1alpha1.ProviderDropbox)}
+	if forbidden {
+		known = append(known, string(platenv1alpha1.ProviderS3), string(platenv1alpha1.ProviderGCS), string(platenv1alpha1.ProviderAzureBlob))
+	}
 	names := map[string][]string{} // by provider
-	for _, connection := range connections.Items {
+	for _, connection := range connections {
 		provider := string(connection.Spec.Provider)
 		known, names[provider] = append(known, provider), append(names[provider], connection.Name)
 	}
@@ -255,12 +261,15 @@ func checkConnections(ctx context.Context, c caller, wanted []ConnectionOptions,
 		switch {
 		case wrong.names(at + ".provider"):
 		case !slices.Contains(known, o.Provider):
-			_ = wrong.add(&FieldError{at + ".provider", fmt.Sprintf("'%.100s' must be %s", o.Provider, strings.Join(known, " or "))})
+			hint := ""
+			if o.Provider == "" {
+				hint = wrong.meant(at + ".provider")
+			}
+			_ = wrong.add(&FieldError{at + ".provider", fmt.Sprintf("'%.100s' must be %s%s", o.Provider, strings.Join(known, " or "), hint)})
 		case name != "" && !forbidden && !slices.Contains(names[o.Provider], name) && !wrong.names(at+".name"):
 			_ = wrong.add(&FieldError{at + ".name", noConnection(name, o.Provider, names[o.Provider])})
 		}
 	}
-	return nil
 }
 
 // maxNamed bounds the connections that a message names.

@@ -308,7 +308,7 @@ var described = []string{"type", "description", "helptext", "required", "example
 const wantModifications = "an object, or an array of objects with a name and a text, src or value"
 
 // namedValues returns the object that an array of modifications stands for. The error is about the entries that it leaves out.
-func namedValues(array json.RawMessage, path string) (object json.RawMessage, warnings []Warning, err error) {
+func (t *tidier) namedValues(array json.RawMessage, path string) (object json.RawMessage, warnings []Warning, err error) {
 	var entries []json.RawMessage
 	if json.Unmarshal(array, &entries) != nil {
 		return nil, nil, &FieldError{path, "must be " + wantModifications}
@@ -327,11 +327,19 @@ func namedValues(array json.RawMessage, path string) (object json.RawMessage, wa
 		if entry == nil { // null
 			continue
 		}
-		name, ignored := nameOf(entry)
+		name, others, ignored := nameOf(entry)
 		warnings = append(warnings, ignored...)
 		if name == "" {
-			refuse(at+".name", "must be the key of the modification; it may also be in key or id")
+			refuse(at+".name", "must be the key of the modification; it may also be in key or id%s", meantBy(nameFields, slices.Collect(maps.Keys(entry))))
 			continue
+		}
+		for other, words := range others {
+			if t.others == nil {
+				t.others = map[string]string{}
+			}
+			if len(t.others) < maxUnknown {
+				t.others[other] = at + " has it in " + words
+			}
 		}
 		// Before they are made: a body of the allowed size could make keys of many gigabytes.
 		if keys += len(name) * len(entry); keys > maxBody {
@@ -368,9 +376,22 @@ func givenFields(entry map[string]json.RawMessage) map[string]json.RawMessage {
 // nameFields are those that may hold the name of an entry of an array of modifications. The first that has one wins.
 var nameFields = []string{"name", "key", "id"}
 
-// nameOf returns the name of an entry of an array of modifications; empty if there is none. The warnings are about other names in the entry.
-func nameOf(entry map[string]json.RawMessage) (name string, warnings []Warning) {
+// meantBy asks whether the first of the given names that is nearly one of the fields is a misspelling of that; empty if none is.
+func meantBy(fields, given []string) string {
+	slices.Sort(given)
+	for _, name := range given {
+		if near := nearest.Name(name, fields); near != "" && !slices.Contains(fields, strings.ToLower(name)) {
+			return fmt.Sprintf("; is '%.100s' a misspelling of %s?", name, near)
+		}
+	}
+	return ""
+}
+
+// nameOf returns the name of an entry of an array of modifications; empty if there is none. others says of each other name in the entry in which field it
+// is, and which counts. The warnings are about those that are hardly meant.
+func nameOf(entry map[string]json.RawMessage) (name string, others map[string]string, warnings []Warning) {
 	fields, from := givenFields(entry), ""
+	others = map[string]string{}
 	sentBack := slices.ContainsFunc(described, func(field string) bool { return fields[field] != nil })
 	for _, field := range nameFields {
 		value, ok := fields[field]
@@ -381,14 +402,18 @@ func nameOf(entry map[string]json.RawMessage) (name string, warnings []Warning) 
 		case text == "":
 		case name == "":
 			name, from = text, field
+			continue
 		case field == "id" && fields["key"] != nil && sentBack: // the id of an entry of the template
 		case text != name:
 			warnings = append(warnings, Warning{
 				fmt.Sprintf("Modification '%.100s': %s '%.100s' was ignored", name, field, text), from + " is there too: name, key and id are one field",
 			})
 		}
+		if text := strings.TrimSpace(plainText(value)); text != "" && text != name {
+			others[text] = field + ", but its " + from + " counts"
+		}
 	}
-	return name, warnings
+	return name, others, warnings
 }
 
 // namedValue returns what an entry of an array of modifications sets. text, src or value is the modification of the entry's name, and every other
@@ -487,9 +512,11 @@ type fieldsError struct {
 	said []string
 	// more is how many there are besides.
 	more int
-	// places are those of the request, and unknown its first fields that it does not have.
-	places  places
-	unknown []string
+	// places are those of the request, and unknown its first fields that it does not have. within are such fields of its objects, by their paths.
+	places          places
+	unknown, within []string
+	// others says of names that entries of a list of modifications have where they are, and which one counts instead.
+	others map[string]string
 }
 
 // places are where a request has the items of its lists, such as [2] or .story, by the list's path as plainName has it. What is read of a list may
@@ -588,10 +615,25 @@ func (e *fieldsError) misplaced(text string) string {
 	if slices.Contains(e.unknown, missing[1]) {
 		return fmt.Sprintf("; the request has '%.100s' as a field of its own: put it into modifications", missing[1])
 	}
+	if where := e.others[missing[1]]; where != "" {
+		return "; the entry " + where
+	}
 	if near := nearest.Name("modifications", e.unknown); near != "" {
 		return fmt.Sprintf("; is '%.100s' a misspelling of modifications?", near)
 	}
 	return ""
+}
+
+// meant asks whether a field of the request that it does not have is a misspelling of the field of that path beside it; empty if none is.
+func (e *fieldsError) meant(path string) string {
+	at := strings.LastIndex(path, ".") + 1
+	var given []string
+	for _, full := range e.within {
+		if name, ok := strings.CutPrefix(full, path[:at]); ok && !strings.Contains(name, ".") {
+			given = append(given, name)
+		}
+	}
+	return meantBy([]string{path[at:]}, given)
 }
 
 // names reports whether there is a mistake of a field, or of one in or around it.
@@ -647,7 +689,7 @@ func (e *fieldsError) As(target any) bool {
 func parseInto[T any](body []byte, wrong *fieldsError) (target T, warnings []Warning, err error) {
 	t := &tidier{places: places{}}
 	target, warnings, err = parseWith[T](t, body)
-	wrong.places, wrong.unknown = t.places, t.unknown
+	wrong.places, wrong.unknown, wrong.within, wrong.others = t.places, t.unknown, t.within, t.others
 	if err != nil && fieldsErrorOf(err) == nil {
 		return target, nil, wrong.with(err)
 	}
@@ -703,10 +745,11 @@ func checkTwice(value json.RawMessage, path string) error {
 	return &FieldError{fmt.Sprintf("%.200s", path+twice), "is there twice: send it once"}
 }
 
-// tidier reads a request, and notes where it has the items of its lists, and which fields the request itself should not have.
+// tidier reads a request, and notes what a fieldsError has of it.
 type tidier struct {
-	places  places
-	unknown []string
+	places          places
+	unknown, within []string
+	others          map[string]string
 	// outer are the fields of the request itself.
 	outer []reflect.StructField
 }
@@ -754,7 +797,7 @@ func (t *tidier) tidy(value json.RawMessage, kind reflect.Type, path string) (ti
 		}
 		switch value[0] {
 		case '[':
-			return namedValues(value, path)
+			return t.namedValues(value, path)
 		case '{':
 			return value, nil, nil
 		}
@@ -959,6 +1002,9 @@ func (t *tidier) tidyFields(object json.RawMessage, kind reflect.Type, path stri
 			}
 			if path == "" && len(t.unknown) < maxUnknown {
 				t.unknown = append(t.unknown, name)
+			}
+			if path != "" && len(t.within) < maxUnknown {
+				t.within = append(t.within, full)
 			}
 			continue
 		}

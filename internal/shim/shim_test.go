@@ -172,11 +172,15 @@ func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
 		Pages: []platenv1alpha1.TemplatePage{{HTML: "<p data-param=headline>"}}, Parameters: []platenv1alpha1.Parameter{{Name: "headline", Required: new(true)}},
 	}}
 	for body, want := range map[string]string{
-		`{"headline":"Hi"}`:                                        "; the request has 'headline' as a field of its own: put it into modifications",
-		`{"modification":{"headline":"Hi"}}`:                       "; is 'modification' a misspelling of modifications?",
-		`{"colour":"red"}`:                                         "",
-		`{"response":{"headline":"Hi"}}`:                           "",
-		`{"modifications":{"hedline":"Hi"},"headline":{"x":"Hi"}}`: "; the request has 'headline' as a field of its own: put it into modifications",
+		`{"headline":"Hi"}`:                                                          "; the request has 'headline' as a field of its own: put it into modifications",
+		`{"modification":{"headline":"Hi"}}`:                                         "; is 'modification' a misspelling of modifications?",
+		`{"colour":"red"}`:                                                           "",
+		`{"response":{"headline":"Hi"}}`:                                             "",
+		`{"modifications":{"hedline":"Hi"},"headline":{"x":"Hi"}}`:                   "; the request has 'headline' as a field of its own: put it into modifications",
+		`{"modifications":[null,{"key":"b1","id":"headline","text":"Hi"}]}`:          "; the entry modifications[1] has it in id, but its key counts",
+		`{"modifications":[{"key":"b1","id":"headline","text":"Hi","type":"text"}]}`: "; the entry modifications[0] has it in id, but its key counts",
+		`{"modifications":[{"NAME":"b1","Key":"headline","id":"b1","src":"Hi"}]}`:    "; the entry modifications[0] has it in key, but its name counts",
+		`{"modifications":[{"name":"b1","id":"b1","text":"headline"}]}`:              "",
 	} {
 		wrong := &fieldsError{}
 		if _, _, err := parseInto[Request]([]byte(body), wrong); err != nil {
@@ -191,6 +195,45 @@ func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
 		want = missing + want + `; modifications.price: "x" must be a number; modifications.byline is required by the template; is 'bylin' a misspelling of it?`
 		if got := wrong.Error(); got != want {
 			t.Errorf("%s: %s", body, cmp.Diff(want, got))
+		}
+	}
+}
+
+// Of a name of a connection or of an entry that is missing, the answer names the field that may be meant.
+func TestMissingFieldsOfObjects(t *testing.T) {
+	for body, want := range map[string]string{
+		`"connections":[{"provder":"s3"}]`:                        "connections[0].provider: '' must be dropbox or s3; is 'provder' a misspelling of provider?",
+		`"connections":[{"provider":"s4","provder":"s3"}]`:        "connections[0].provider: 's4' must be dropbox or s3",
+		`"connections":[{"provder":"s3","provider":"s3"},{}]`:     "connections[1].provider: '' must be dropbox or s3",
+		`"modifications":[{"nme":"headline","text":"Hi"}]`:        "modifications[0].name: must be the key of the modification; it may also be in key or id; is 'nme' a misspelling of name?",
+		`"modifications":[{"Name":"","color":"red","text":"Hi"}]`: "modifications[0].name: must be the key of the modification; it may also be in key or id",
+	} {
+		wrong := &fieldsError{}
+		r, _, err := parseInto[Request]([]byte(`{"templateId":1,`+body+`}`), wrong)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkAmong(r.Connections, []platenv1alpha1.StorageConnection{{Spec: platenv1alpha1.StorageConnectionSpec{Provider: platenv1alpha1.ProviderS3}}}, false, wrong)
+		if got := wrong.Error(); got != want {
+			t.Errorf("%s: %s", body, cmp.Diff(want, got))
+		}
+	}
+}
+
+// The query of a GET may name the template with another word.
+func TestAQueryWithoutTemplate(t *testing.T) {
+	for query, hint := range map[string]string{
+		"": "", "page=1": "", "templateId=": "", "template_id=": "",
+		"template=25":   "; is 'template' a misspelling of templateId?",
+		"templateID=25": "; is 'templateID' a misspelling of templateId?",
+		"tmplateId=25":  "; is 'tmplateId' a misspelling of templateId?",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/templates/modifications?"+query, http.NoBody)
+		r.Pattern = "GET /v1/templates/modifications"
+		status := (*codeError)(nil)
+		want := "the number or the name of a template is required in the query, as in ?templateId=25" + hint
+		if err := (&Server{}).listModifications(nil, r, caller{}); !errors.As(err, &status) || status.code != codeTemplateMissing || status.message != want {
+			t.Errorf("%s: %v", query, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -426,7 +427,7 @@ func (s *Server) deleteTemplate(w http.ResponseWriter, r *http.Request, c caller
 func (s *Server) listModifications(w http.ResponseWriter, r *http.Request, c caller) error {
 	id := queryTemplate(r)
 	if id == "" {
-		return missingTemplate(inQuery)
+		return missingTemplate(inQuery, unknownNames(r)...)
 	}
 	t, err := s.template(r.Context(), c, id, http.StatusNotFound)
 	if err != nil {
@@ -447,6 +448,11 @@ const (
 	inBody  = "in the request body"
 	inQuery = "in the query, as in ?templateId=25"
 )
+
+// unknownNames returns the names of a query's parameters that its route does not have.
+func unknownNames(r *http.Request) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(r.URL.Query())), func(name string) bool { return slices.Contains(queries[r.Pattern], name) })
+}
 
 // missingTemplate returns the error for a request that names no template. unknown are its fields that no request has.
 func missingTemplate(where string, unknown ...string) error {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Reason names a kind of failure, in CamelCase: TokenExpired, InsufficientSpace, …. It is the reason of conditions, events and
@@ -139,6 +140,8 @@ const (
 const (
 	// followUp says what happens to failed uploads once the connection works again.
 	followUp = " Platen then uploads the failed files again."
+	// inManifest says where new credentials go that connecting cannot write.
+	inManifest = " If a file or a GitOps tool writes the Secret, put the new refresh token there."
 	// retried says what to do about failures that may pass.
 	retried = "Platen tries again by itself, at growing intervals."
 )
@@ -146,16 +149,16 @@ const (
 var advice = map[Reason]Advice{
 	ReasonTokenExpired: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true,
-		Title: "Access has ended", Do: "Connect the account again. If a file or a GitOps tool writes the Secret, put the new refresh token there." + followUp,
+		Title: "Access has ended", Do: "Connect the account again." + inManifest + followUp,
 	},
 	ReasonInvalidCredentials: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials not accepted",
-		Do:       "Compare the app key with the app's settings at Dropbox, then connect the account again." + followUp,
+		Do:       "Compare the app key with the app's settings at Dropbox, then connect the account again." + inManifest + followUp,
 		doBucket: "Put valid credentials into the Secret." + followUp,
 	},
 	ReasonMissingScope: {
 		Fault: FaultOfConnection, Reconnect: true, Title: "A permission is missing",
-		Do: "Add the permission to the app at Dropbox, then connect the account again." + followUp,
+		Do: "Add the permission to the app at Dropbox, then connect the account again." + inManifest + followUp,
 	},
 	ReasonAccountSuspended: {
 		Fault: FaultOfConnection, Title: "Account suspended", Do: "Ask the owner of the account to talk to Dropbox, or connect another account." + followUp,
@@ -195,7 +198,7 @@ var advice = map[Reason]Advice{
 	ReasonSecretNotFound: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials are missing",
 		Do: "Connect the account again, or create the Secret." + followUp, doBucket: `Create the Secret with the label platen.dev/credentials: "true"` +
-			" and the keys accessKeyID and secretAccessKey for s3, serviceAccountKey for gcs, or accountKey for azureblob." + followUp,
+			" and " + anyKeys + "." + followUp,
 	},
 	ReasonSecretNotLabelled: {
 		Fault: FaultOfConnection, Reconnect: true, Checked: true, Title: "Credentials not released",
@@ -244,12 +247,19 @@ var advice = map[Reason]Advice{
 	ReasonSuperseded: {Fault: FaultOfService, Title: "Upload was replaced", Do: "Nothing: a newer upload of the job replaces this one."},
 }
 
-// Advice returns what r means to a person who uses the given provider, as in spec.provider; the zero Advice when r is not declared
-// here.
+// anyKeys are the keys of a Secret for a bucket of any provider, and keysOf has those of one.
+const anyKeys = "the keys accessKeyID and secretAccessKey for s3, serviceAccountKey for gcs, or accountKey for azureblob"
+
+var keysOf = map[string]string{
+	"s3": "the keys accessKeyID and secretAccessKey", "gcs": "the key serviceAccountKey", "azureblob": "the key accountKey",
+}
+
+// Advice returns what r means to a person who uses the given provider, as in spec.provider, empty for a bucket of any; the zero Advice when r is not
+// declared here.
 func (r Reason) Advice(provider string) Advice {
 	a := advice[r]
 	if a.doBucket != "" && provider != "dropbox" {
-		a.Do = a.doBucket
+		a.Do = strings.Replace(a.doBucket, anyKeys, cmp.Or(keysOf[provider], anyKeys), 1)
 	}
 	return a
 }

@@ -369,6 +369,38 @@ func TestConnectingAConnectionOfAnotherTool(t *testing.T) {
 	}
 }
 
+// connect leaves a Secret that a manifest would bring back. The plugin recommends a command that prints a new one.
+func TestASecretFromAManifest(t *testing.T) {
+	namespace := workspace(t)
+	key, email, flags := app(t)
+	secret := applycorev1.Secret("mine", namespace).WithLabels(map[string]string{platenv1alpha1.CredentialsLabel: "true"}).
+		WithStringData(map[string]string{"appKey": key, "refreshToken": "ended"})
+	if err := api.Apply(t.Context(), secret, client.FieldOwner("kubectl")); err != nil {
+		t.Fatal(err)
+	}
+	account(t, namespace, "storage")
+	hint := "kubectl platen connect dropbox storage -n " + namespace + " --secret mine -o yaml"
+	suite.Eventually(t, "the connection says what to do", func() error {
+		r := platen(t, "connections", "storage", "-n", namespace)
+		if r.code != 0 || !strings.Contains(r.out, "TokenExpired: ") || !strings.Contains(r.out, "Secret 'mine' is from a manifest, and kubectl platen connect leaves it as it is") || !strings.HasSuffix(r.out, "  "+hint+"\n") {
+			return fmt.Errorf("%s%s", r.out, r.errOut)
+		}
+		return nil
+	})
+	if r := platen(t, append([]string{"connect", "dropbox", "storage", "-n", namespace, "--no-browser"}, flags...)...); r.code != 1 || !strings.Contains(r.errOut, "or take over with --force-conflicts") {
+		t.Errorf("exit code %d, %s", r.code, r.errOut)
+	}
+	terminal, _ := open(t, noBrowser, append(append(strings.Fields(hint)[2:], flags...), "--no-browser", "--folder", "/Kept")...)
+	paste(t, terminal, email)
+	code, text := terminal.end()
+	_, manifests, _ := strings.Cut(strings.ReplaceAll(text, "\r", ""), "apiVersion: v1\n")
+	document, _, _ := strings.Cut(manifests, "---\n")
+	printed := &corev1.Secret{}
+	if err := yaml.UnmarshalStrict([]byte(document), printed); code != 0 || err != nil || printed.Name != "mine" || !works(t, key, string(printed.Data["refreshToken"])) {
+		t.Errorf("exit code %d, %v\n%s", code, err, text)
+	}
+}
+
 func TestManifestsNeedNoCluster(t *testing.T) {
 	key, email, flags := app(t)
 	namespace := workspace(t)

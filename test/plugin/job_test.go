@@ -587,6 +587,53 @@ func TestStatusAndRetry(t *testing.T) {
 	}
 }
 
+// status --wait ends when the job does, with the exit code of what became of it.
+func TestStatusWaits(t *testing.T) {
+	namespace := studio(t)
+	made(t, namespace, "later", nil)
+	ended := make(chan error, 1)
+	go func() { ended <- finish(t.Context(), namespace, notUploaded("http://x")) }()
+	r := platen(t, "status", "later", "--wait", "-n", namespace)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if r.code != 4 || !strings.Contains(r.out, "Not uploaded to storage: Token expired") || !strings.Contains(r.errOut, "is rendered, but not uploaded") {
+		t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+	}
+	made(t, namespace, "never", nil)
+	made(t, namespace, "well", rendered("http://x", "one"))
+	made(t, namespace, "broken", func(job *platenv1alpha1.RenderJob) {
+		for _, kind := range []string{platenv1alpha1.RenderedCondition, platenv1alpha1.ReadyCondition} {
+			suite.SetCondition(job, kind, metav1.ConditionFalse, platenv1alpha1.RenderFailedReason, "the page has no end")
+		}
+		suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, platenv1alpha1.FailedReason, "the page has no end")
+	})
+	for name, x := range map[string]struct {
+		args        []string
+		code        int
+		out, errOut string
+	}{
+		"succeeded":       {args: []string{"well", "--wait"}, out: "Succeeded: 2 pages rendered"},
+		"failed":          {args: []string{"broken", "--wait"}, code: 3, out: "RenderFailed: the page has no end", errOut: "/broken failed: the page has no end"},
+		"without waiting": {args: []string{"broken"}, out: "RenderFailed: the page has no end"},
+		"by its name":     {args: []string{"later", "--wait", "-o", "name"}, code: 4, out: "renderjob.platen.dev/later\n"},
+		"not in time":     {args: []string{"never", "--wait", "--timeout", "300ms"}, code: 5, errOut: "/never has not finished within 300ms and goes on"},
+		"no job":          {args: []string{"--wait"}, code: 2, errOut: "--wait waits for one job: name it"},
+	} {
+		r := platen(t, append([]string{"status", "-n", namespace}, x.args...)...)
+		if r.code != x.code || !strings.Contains(r.out, x.out) || (x.out == "") != (r.out == "") || !strings.Contains(r.errOut, x.errOut) {
+			t.Errorf("%s: exit code %d, out %q, error %q", name, r.code, r.out, r.errOut)
+		}
+	}
+	// What a command advises about a template that is gone would fail.
+	if err := api.Delete(t.Context(), &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "banner"}}); err != nil {
+		t.Fatal(err)
+	}
+	if r := platen(t, "status", "broken", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "Next: RenderTemplate 'banner' does not exist any more. ") {
+		t.Errorf("exit code %d, out %q, error %q", r.code, r.out, r.errOut)
+	}
+}
+
 // One job that cannot be retried keeps no other from it.
 func TestRetrySeveral(t *testing.T) {
 	namespace := studio(t)
