@@ -105,6 +105,16 @@ func clip(line string, width int) string {
 	return line
 }
 
+// pause removes the line while print writes something else.
+func (p *progress) pause(print func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal && p.text != "" {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+	print()
+}
+
 // end removes the line.
 func (p *progress) end() {
 	close(p.stop)

@@ -399,3 +399,15 @@ func progressOf(job *platenv1alpha1.RenderJob, pages int) (done, total int, text
 	}
 	return min(done, total), total, text
 }
+
+// goesOn are the reasons of jobs that render, upload or wait for their turn.
+var goesOn = []string{platenv1alpha1.PendingReason, platenv1alpha1.QueuedReason, platenv1alpha1.RenderingReason, platenv1alpha1.UploadingReason}
+
+// held says why a job that has not finished does not go on, beginning with its name; empty if it does.
+func held(job *platenv1alpha1.RenderJob) string {
+	word, sentence := stage(job)
+	if job.Finished() || slices.Contains(goesOn, word) {
+		return ""
+	}
+	return fmt.Sprintf("%s waits (%s: %s)", job.Name, word, sentence)
+}

@@ -184,7 +184,7 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 	}
 	r.columns = t.columns
 	var specs []platenv1alpha1.RenderJobSpec
-	var problems []string
+	var problems []rowProblem
 	misread := func(key string) bool {
 		return slices.ContainsFunc(wrong, func(one mistake) bool { return one.key == key })
 	}
@@ -198,14 +198,14 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 			value, err := reader.read(key, row.cells[i])
 			cells[key] = value
 			if err != nil {
-				problems = append(problems, fmt.Sprintf("%s, column %s: %s", row, key, err))
+				problems = append(problems, rowProblem{row, fmt.Sprintf("column %s: %s", key, err)})
 				continue
 			}
 			given[key] = value
 		}
 		maps.Copy(cells, given)
 		for _, err := range task.Missing(cells, template) {
-			problems = append(problems, fmt.Sprintf("%s, %s", row, r.inFlags(err)))
+			problems = append(problems, rowProblem{row, r.inFlags(err).Error()})
 		}
 		if len(problems) > before {
 			continue
@@ -216,7 +216,7 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 		}
 		for _, one := range found.ofValues().list { // the options are the same in each row
 			if !misread(one.key) {
-				problems = append(problems, fmt.Sprintf("%s, %s", row, one.text))
+				problems = append(problems, rowProblem{row, one.text})
 			}
 		}
 		specs = append(specs, spec)
@@ -224,12 +224,31 @@ func (r *renderCommand) tableSpecs(t *table, template *platenv1alpha1.RenderTemp
 	return specs, errors.Join(append(refused, t.refuse(problems))...)
 }
 
-// refuse returns an error about rows; nil if there are no problems.
-func (t *table) refuse(problems []string) error {
+// rowProblem is a mistake in a row.
+type rowProblem struct {
+	row  tableRow
+	text string
+}
+
+// refuse returns an error about rows; nil if there are no problems. It says once what each row has, such as a value that no column gives.
+func (t *table) refuse(problems []rowProblem) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, plural.Count(len(problems), "mistake"), listed(problems, 0))
+	rows := map[string]int{}
+	for _, one := range problems {
+		rows[one.text]++
+	}
+	var lines []string
+	for _, one := range problems {
+		switch {
+		case len(t.rows) == 1 || rows[one.text] < len(t.rows):
+			lines = append(lines, fmt.Sprintf("%s, %s", one.row, one.text))
+		case one.row.number == t.rows[0].number:
+			lines = append(lines, "each row, "+one.text)
+		}
+	}
+	return usage("--csv %s: no job is created, because of %s:\n%s", t.name, plural.Count(len(lines), "mistake"), listed(lines, 0))
 }
 
 // listed returns the first of many lines. more are those that are not among them.
@@ -408,55 +427,76 @@ func (r *renderCommand) awaitTable(ctx context.Context, c *cluster, t *table, jo
 	var ended []*platenv1alpha1.RenderJob
 	bad := failures{}
 	fail := func(row tableRow, err error) { bad.add(fmt.Sprintf("row %d: %s", row.number, err), err) }
+	goOn := func(finished string, job *platenv1alpha1.RenderJob) error {
+		text := fmt.Sprintf("%s, and the rest goes on; see kubectl platen status -n %s", finished, job.Namespace)
+		if len(bad.problems) > 0 {
+			text += fmt.Sprintf("; %d of them did not succeed:\n%s", len(bad.problems), listed(bad.problems, 0))
+		}
+		return errors.New(text)
+	}
 	for i, job := range jobs {
-		bar.show(i, len(jobs), fmt.Sprintf("%d of %s finished", i, plural.Count(len(jobs), "job")))
+		finished := fmt.Sprintf("%d of %s finished", i, plural.Count(len(jobs), "job"))
+		bar.show(i, len(jobs), finished)
 		last := job
 		err := follow(waiting, c, job.Name, job.DeepCopy(), &platenv1alpha1.RenderJobList{}, func(now *platenv1alpha1.RenderJob) (bool, error) {
 			last = now
+			text := finished
+			if why := held(now); why != "" {
+				text += "; " + why
+			}
+			bar.show(i, len(jobs), text)
 			return now.Finished(), nil
 		})
-		switch {
+		switch why := held(last); {
+		case errors.Is(err, context.DeadlineExceeded) && why != "":
+			bar.pause(func() { r.printNext(advice(last)) })
+			return ended, &exitError{exitTimeout, goOn(fmt.Sprintf("%s within %s: %s", finished, r.timeout, why), job)}
 		case errors.Is(err, context.DeadlineExceeded):
-			return ended, &exitError{exitTimeout, fmt.Errorf("%d of %s finished within %s, and the rest goes on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), r.timeout, job.Namespace)}
+			return ended, &exitError{exitTimeout, goOn(fmt.Sprintf("%s within %s", finished, r.timeout), job)}
 		case errors.Is(err, errGone):
 			fail(t.rows[i], fmt.Errorf("RenderJob %s/%w", job.Namespace, err))
 			continue
 		case err != nil && ctx.Err() != nil:
-			return ended, &goesOnError{fmt.Errorf("%d of %s finished, and the rest goes on; see kubectl platen status -n %s", i, plural.Count(len(jobs), "job"), job.Namespace)}
+			return ended, &goesOnError{goOn(finished, job)}
 		case err != nil:
 			return ended, err
 		}
 		ended = append(ended, last)
-		failed := r.outcome(last)
-		switch {
-		case r.toFolder() && len(last.Status.Pages) > 0:
-			files, err := downloader{cluster: c, platenNamespace: r.platenNamespace}.files(ctx, last, r.output)
-			for _, file := range files {
-				fmt.Fprintln(r.Out, file)
-			}
-			switch {
-			case failed != nil && err != nil:
-				failed = fmt.Errorf("%w; %w", failed, err)
-			case err != nil:
+		failed, files := r.outcome(last), []string(nil)
+		if r.toFolder() && len(last.Status.Pages) > 0 {
+			if files, err = (downloader{cluster: c, platenNamespace: r.platenNamespace}).files(ctx, last, r.output); err != nil {
+				if failed != nil {
+					err = fmt.Errorf("%w; %w", failed, err)
+				}
 				failed = err
 			}
-		case !r.printed() && !r.toFolder():
-			fmt.Fprintf(r.Out, "%s: ", last.Name)
-			describeFiles(r.Out, last)
-			describeUploads(r.Out, last)
 		}
 		if failed != nil {
 			fail(t.rows[i], failed)
 		}
-		if !r.printed() {
-			for _, w := range last.Status.Warnings {
-				fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", t.rows[i].number, plain(w.Title))
-				if details := ptr.Deref(w.Details, ""); details != "" {
-					fmt.Fprintf(r.ErrOut, "  %s\n", plain(details))
-				}
-			}
-		}
+		bar.pause(func() { r.printRow(t.rows[i], last, files) })
 	}
 	bar.show(len(jobs), len(jobs), fmt.Sprintf("%d of %s finished", len(jobs), plural.Count(len(jobs), "job")))
 	return ended, bad.err(len(jobs))
+}
+
+// printRow prints what there is of the job of a row: the files in the folder, or where its files are, and its warnings.
+func (r *renderCommand) printRow(row tableRow, job *platenv1alpha1.RenderJob, files []string) {
+	if r.printed() {
+		return
+	}
+	for _, file := range files {
+		fmt.Fprintln(r.Out, file)
+	}
+	if !r.toFolder() {
+		fmt.Fprintf(r.Out, "%s: ", job.Name)
+		describeFiles(r.Out, job)
+		describeUploads(r.Out, job)
+	}
+	for _, w := range job.Status.Warnings {
+		fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", row.number, plain(w.Title))
+		if details := ptr.Deref(w.Details, ""); details != "" {
+			fmt.Fprintf(r.ErrOut, "  %s\n", plain(details))
+		}
+	}
 }

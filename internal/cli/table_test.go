@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 )
@@ -163,8 +166,10 @@ func TestTableSpecs(t *testing.T) {
 			err: "2 mistakes:\n  --scale: '11' must be a decimal number from 0.1 to 10\n  --set must be KEY=VALUE, not \"date\"\n--csv -: no job is created, because of 1 mistake:\n  row 1 (line 2), column number: ",
 		},
 		"an option that no row can have": {file: "text\nAda\nGrace\n", flags: []string{"--scale", "10", "--size", "5000x9", "--format", "webp"}, err: "--format: page 1 would be 50000x90 pixels"},
-		"more mistakes than fit":         {file: "text,number\n" + strings.Repeat("Ada,x\n", maxProblems+2), err: "because of 12 mistakes:\n  row 1 (line 2)"},
-		"and how many":                   {file: "text,number\n" + strings.Repeat("Ada,x\n", maxProblems+2), err: "\n  and 2 more"},
+		"a mistake of each row":          {file: "txt,number\nAda,1\nBob,y\n", err: "because of 2 mistakes:\n  each row, column text is required by the template; is 'txt' a misspelling of it?\n  row 2 (line 3), column number: \"y\" must be"},
+		"a mistake of the only row":      {file: "number\n1\n", err: "because of 1 mistake:\n  row 1 (line 2), "},
+		"more mistakes than fit":         {file: "text,number\n" + strings.Repeat("Ada,x\n", maxProblems+2) + "Ada,1\n", err: "because of 12 mistakes:\n  row 1 (line 2)"},
+		"and how many":                   {file: "text,number\n" + strings.Repeat("Ada,x\n", maxProblems+2) + "Ada,1\n", err: "\n  and 2 more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			specs, err := tableOf(t, c.file, c.flags...)
@@ -182,5 +187,49 @@ func TestTableSpecs(t *testing.T) {
 				t.Errorf("%v, %s", err, cmp.Diff(got, c.want))
 			}
 		})
+	}
+}
+
+// Whoever waits for a table learns why its jobs do not begin, while they wait and at the end.
+func TestATableSaysWhyItsJobsWait(t *testing.T) {
+	job := func(name string, conditions ...metav1.Condition) *platenv1alpha1.RenderJob {
+		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: name, Generation: 1}}
+		job.Spec.TemplateRef.Name = "card"
+		job.Status.ObservedGeneration = new(int64(1))
+		job.Status.Conditions = conditions
+		return job
+	}
+	ready := metav1.Condition{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: platenv1alpha1.RenderFailedReason, Message: "broken"}
+	failed := job("card-1", ready, metav1.Condition{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue})
+	ready.Status, ready.Reason, ready.Message = metav1.ConditionUnknown, platenv1alpha1.FontSetNotFoundReason, "FontSet 'house': it does not exist"
+	waits := job("card-2", ready)
+	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+	r := &renderCommand{options: &options{IOStreams: streams, given: New(streams).PersistentFlags()}, timeout: 300 * time.Millisecond, output: "out"}
+	c := &cluster{namespace: "marketing", WithWatch: fake.NewClientBuilder().WithScheme(scheme).WithObjects(failed, waits).Build()}
+	_, err := r.awaitTable(t.Context(), c, &table{rows: []tableRow{{number: 1}, {number: 2}}}, []*platenv1alpha1.RenderJob{failed, waits})
+	const why = "card-2 waits (FontSetNotFound: FontSet 'house': it does not exist)"
+	want := "1 of 2 jobs finished within 300ms: " + why + ", and the rest goes on; see kubectl platen status -n marketing; 1 of them did not succeed:\n  row 1: RenderJob marketing/card-1 failed: broken"
+	if err == nil || err.Error() != want || exitCodeOf(err) != exitTimeout {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+	if got := errOut.String(); !strings.Contains(got, "1 of 2 jobs finished; "+why+"\n") || !strings.Contains(got, "Next: Create the FontSet") {
+		t.Errorf("the progress is\n%s", got)
+	}
+}
+
+// What a command prints on a terminal stands on lines of its own, and not behind the bar.
+func TestProgressMakesRoom(t *testing.T) {
+	var out strings.Builder
+	p := &progress{out: &out, terminal: true, began: time.Now(), stop: make(chan struct{})}
+	p.pause(func() { out.WriteString("first\n") })
+	p.show(1, 2, "1 of 2")
+	drawn := out.Len()
+	p.pause(func() { out.WriteString("out/a.png\n") })
+	p.end()
+	if got, want := out.String()[drawn:], "\r\x1b[Kout/a.png\n\r\x1b[K"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !strings.HasPrefix(out.String(), "first\n") {
+		t.Errorf("got %q", out.String())
 	}
 }
