@@ -105,14 +105,14 @@ func clip(line string, width int) string {
 	return line
 }
 
-// pause removes the line while print writes something else.
-func (p *progress) pause(print func()) {
+// pause removes the line while write writes something else.
+func (p *progress) pause(write func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.terminal && p.text != "" {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
-	print()
+	write()
 }
 
 // end removes the line.
