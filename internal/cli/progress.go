@@ -105,7 +105,7 @@ func clip(line string, width int) string {
 	return line
 }
 
-// pause removes the line while write writes something else.
+// pause calls write with the line removed.
 func (p *progress) pause(write func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
