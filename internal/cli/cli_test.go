@@ -366,17 +366,21 @@ func TestNoWayToACluster(t *testing.T) {
 		"users": [{"name": "a", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-program", "interactiveMode": "Never"}}}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nosuch := filepath.Join(t.TempDir(), "nosuch")
 	for name, x := range map[string]struct {
 		args []string
+		env  string
 		code int
 		want string
 	}{
+		"a file that does not exist": {args: []string{"status"}, env: nosuch, code: 1, want: "error: no cluster is configured: " + nosuch + " of KUBECONFIG does not exist; set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
 		"nothing names a cluster":    {args: []string{"status", "--kubeconfig", os.DevNull}, code: 1, want: "error: no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
 		"a login that does not work": {args: []string{"status", "--kubeconfig", kubeconfig}, code: 1, want: "error: you could not log in to the cluster: exec: executable no-such-program not found; log in again, or check the user in your kubeconfig\n"},
 		"an impossible namespace":    {args: []string{"status", "-n", "Bad_NS", "--kubeconfig", kubeconfig}, code: 2, want: `error: no namespace has the name "Bad_NS"`},
 		"a folder without a slash":   {args: []string{"connect", "dropbox", "--app-key", "x", "--folder", "Renders", "-o", "yaml"}, code: 2, want: `error: --folder: "Renders" must start with a slash, such as /Marketing/Campaign-2024`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("KUBECONFIG", x.env)
 			streams, _, _, errOut := genericiooptions.NewTestIOStreams()
 			if code := Main(t.Context(), append([]string{"kubectl-platen"}, x.args...), streams); code != x.code || !strings.HasPrefix(errOut.String(), x.want) {
 				t.Errorf("exit code %d, %s", code, errOut)

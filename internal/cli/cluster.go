@@ -8,10 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +68,7 @@ func (o *options) cluster() (*cluster, error) {
 		return nil, err
 	}
 	if o.nowhere(config) {
-		return nil, errNoCluster
+		return nil, noCluster(os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
 	}
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = requestsPerSecond, requestBurst
@@ -76,8 +79,18 @@ func (o *options) cluster() (*cluster, error) {
 	return &cluster{c, config, namespace}, nil
 }
 
-// errNoCluster means that nothing says which cluster is meant.
-var errNoCluster = errors.New("no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file")
+// noCluster returns the error about nothing that says which cluster is meant. It names the files of KUBECONFIG that do not exist.
+func noCluster(kubeconfig string) error {
+	missing := slices.DeleteFunc(filepath.SplitList(kubeconfig), func(name string) bool {
+		_, err := os.Stat(name)
+		return name == "" || !errors.Is(err, fs.ErrNotExist)
+	})
+	why := ""
+	if len(missing) > 0 {
+		why = fmt.Sprintf("%s of KUBECONFIG does not exist; ", strings.Join(missing, " and "))
+	}
+	return fmt.Errorf("no cluster is configured: %sset --kubeconfig or KUBECONFIG to a kubeconfig file", why)
+}
 
 // nowhere tells whether a configuration is of client-go's own invention: an address of this machine, where nothing has named a cluster.
 func (o *options) nowhere(config *rest.Config) bool {
@@ -203,7 +216,7 @@ func explain(err error) error {
 	case err == nil:
 		return nil
 	case clientcmd.IsEmptyConfig(err):
-		return errNoCluster
+		return noCluster(os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
 	case clientcmd.IsContextNotFound(err):
 		return fmt.Errorf("%w; list those that there are with kubectl config get-contexts", err)
 	case meta.IsNoMatchError(err) || strings.Contains(err.Error(), "could not find the requested resource"):

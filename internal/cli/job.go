@@ -60,7 +60,7 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob, advice string) {
 		}
 		describeFiles(out, job)
 		describeUploads(out, job)
-		describeWarnings(out, job)
+		describeWarnings(out, job.Status.Warnings)
 	}
 	if advice != "" {
 		fmt.Fprintln(out)
@@ -140,8 +140,8 @@ func fileWord(job *platenv1alpha1.RenderJob, page int32) string {
 	return fmt.Sprintf("page %d", page)
 }
 
-func describeWarnings(out io.Writer, job *platenv1alpha1.RenderJob) {
-	for i, w := range job.Status.Warnings {
+func describeWarnings(out io.Writer, warnings []platenv1alpha1.Warning) {
+	for i, w := range warnings {
 		if i == 0 {
 			fmt.Fprintln(out)
 		}

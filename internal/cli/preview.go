@@ -264,7 +264,7 @@ func (p *previewCommand) remote(ctx context.Context, template *platenv1alpha1.Re
 	for _, path := range files {
 		fmt.Fprintln(p.Out, path)
 	}
-	describeWarnings(p.ErrOut, done)
+	describeWarnings(p.ErrOut, done.Status.Warnings)
 	return errors.Join(err, p.outcome(done))
 }
 

@@ -39,6 +39,8 @@ type renderCommand struct {
 	noUpload, wait                           bool
 	timeout, ttl                             time.Duration
 	platenNamespace                          string
+	// said has how the warnings of a job begin that need not be said again.
+	said []string
 }
 
 func (o *options) render() *cobra.Command {
@@ -220,8 +222,12 @@ func (r *renderCommand) render(ctx context.Context, c *cluster, job *platenv1alp
 	} else {
 		describeFiles(r.Out, job)
 	}
-	describeUploads(r.Out, job)
-	describeWarnings(r.Out, job)
+	about := r.Out
+	if r.toFolder() {
+		about = r.ErrOut // programs read the names of the files
+	}
+	describeUploads(about, job)
+	describeWarnings(r.ErrOut, r.unsaid(job.Status.Warnings))
 	r.printNext(c.advice(ctx, job))
 	return r.outcome(job)
 }

@@ -493,7 +493,7 @@ func (r *renderCommand) printRow(row tableRow, job *platenv1alpha1.RenderJob, fi
 		describeFiles(r.Out, job)
 		describeUploads(r.Out, job)
 	}
-	for _, w := range job.Status.Warnings {
+	for _, w := range r.unsaid(job.Status.Warnings) {
 		fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", row.number, plain(w.Title))
 		if details := ptr.Deref(w.Details, ""); details != "" {
 			fmt.Fprintf(r.ErrOut, "  %s\n", plain(details))

@@ -116,7 +116,7 @@ func (t *tryCommand) run(ctx context.Context) error {
 			t.output, page.Width, page.Height, file.Size(ptr.Deref(page.Size, 0)), time.Since(began).Seconds())
 	}
 	_, _ = t.Out.Write(tryManifest)
-	describeWarnings(t.ErrOut, job)
+	describeWarnings(t.ErrOut, job.Status.Warnings)
 	files := "-o out"
 	if t.unsaved != nil {
 		files = "--wait"

@@ -50,6 +50,7 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 	}
 	for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
 		warn("", u.Key, u.Hint)
+		r.said = append(r.said, fmt.Sprintf("Modification %s is not used by the page", u.Key))
 	}
 	declared := func(key string) bool {
 		return slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
@@ -66,6 +67,7 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 			line := fmt.Sprintf("%s %s: %s", r.flagOf(u.Key+":"), u.Key, plain(u.Hint))
 			if !seen[line] && !declared(u.Key[strings.LastIndex(u.Key, "@")+1:]) {
 				seen[line], lines = true, append(lines, line)
+				r.said = append(r.said, fmt.Sprintf("Modification %s: ", u.Key))
 			}
 		}
 	}
@@ -75,4 +77,11 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 	case len(lines) > 1:
 		fmt.Fprintf(r.ErrOut, "Warning: %d values change nothing:\n%s\n", len(lines), listed(lines, 0))
 	}
+}
+
+// unsaid returns the warnings of a job without those that warnUnused has given in its own words.
+func (r *renderCommand) unsaid(warnings []platenv1alpha1.Warning) []platenv1alpha1.Warning {
+	return slices.DeleteFunc(slices.Clone(warnings), func(w platenv1alpha1.Warning) bool {
+		return slices.ContainsFunc(r.said, func(title string) bool { return strings.HasPrefix(w.Title, title) })
+	})
 }

@@ -369,6 +369,33 @@ func TestRenderEnds(t *testing.T) {
 	}
 }
 
+// Programs read the names of the files. The rest goes to the standard error, and what was said before the render is not said again.
+func TestRenderPrintsTheNamesOfTheFilesAlone(t *testing.T) {
+	namespace, folder, base := studio(t), t.TempDir(), content(t, nil)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- finish(t.Context(), namespace, func(job *platenv1alpha1.RenderJob) {
+			rendered(base, "one")(job)
+			job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Modification headlin is not used by the page"}, {Title: "Font Nowhere is not installed"}}
+			job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{
+				Name: "storage", Status: platenv1alpha1.UploadSuccess, Pages: []platenv1alpha1.UploadedPage{{Page: 1, Path: "/Renders/job.png"}},
+			}}
+		})
+	}()
+	r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--set", "headlin=x", "--name", "job", "-o", folder)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(folder, "job.png") + "\n"; r.code != 0 || r.out != want {
+		t.Errorf("exit code %d, out %q, want %q", r.code, r.out, want)
+	}
+	for text, times := range map[string]int{"/Renders/job.png": 1, "Warning: no page uses --set headlin;": 1, "Warning: Font Nowhere is not installed": 1, "headlin is not used": 0} {
+		if n := strings.Count(r.errOut, text); n != times {
+			t.Errorf("%q stands %d times in\n%s", text, n, r.errOut)
+		}
+	}
+}
+
 func TestRenderAtATerminal(t *testing.T) {
 	namespace := studio(t)
 	ended := make(chan error, 1)
