@@ -176,7 +176,7 @@ func (l *linter) checkPage(name, source string) {
 	filled := hasScript(root)
 	for n := range root.Descendants() {
 		if n.Type == html.TextNode && !filled && !inTemplate(n) && !isVerbatim(n.Parent) {
-			l.checkPlaceholders(n.Data, fmt.Sprintf("page %s, %s", name, element(n.Parent)))
+			l.checkPlaceholders(n.Data, fmt.Sprintf("page %s, %s", name, element(n.Parent)), n.Parent.DataAtom == atom.Style)
 		}
 		if n.Type != html.ElementNode || inTemplate(n) {
 			continue
@@ -184,7 +184,7 @@ func (l *linter) checkPage(name, source string) {
 		where := fmt.Sprintf("page %s, %s", name, element(n))
 		for _, a := range n.Attr {
 			if _, ours := attributes[a.Key]; !ours && !filled {
-				l.checkPlaceholders(a.Val, where)
+				l.checkPlaceholders(a.Val, where, a.Key == "style")
 			}
 		}
 		if id := bindings.Attribute(n, "id"); id != "" {
@@ -199,18 +199,26 @@ func (l *linter) checkPage(name, source string) {
 			l.add(UnknownBinding, Warning, where, "data-param=%q shows nothing: the element has no text; bind an img to a picture, and any other value to an element with text", cut(path))
 		}
 		l.checkAttributes(n, where, code)
-		l.checkFiles(n, where)
+		l.checkFiles(n, where, filled)
 	}
 }
 
 // placeholder matches what other tools replace in a text, such as {{headline}}, {{{headline}}} and {{#each rows}}.
 var placeholder = regexp.MustCompile(`\{\{\{?[^{}]{1,100}\}?\}\}`)
 
-// checkPlaceholders finds the first placeholder of another template language in a text or in the value of an attribute: the page shows it as it is.
-func (l *linter) checkPlaceholders(text, where string) {
-	if found := placeholder.FindString(text); found != "" {
-		l.add(Placeholder, Warning, where, "%s is shown as it is: Platen fills elements by their attributes, data-param=\"headline\" with a value, and has data-if and data-each for conditions and lists", cut(found))
+// checkPlaceholders finds the first placeholder of another template language in a text, a style or the value of an attribute: nothing fills it.
+// A render warns of the same: bind.js.
+func (l *linter) checkPlaceholders(text, where string, style bool) {
+	found := placeholder.FindString(text)
+	switch {
+	case found == "":
+		return
+	case style:
+		l.add(Placeholder, Warning, where, "%s in a style has no effect: a modification sets a style, card.backgroundImage, for instance, that of the element with the id card", cut(found))
+	default:
+		l.add(Placeholder, Warning, where, "%s is shown as it is: Platen fills elements by their attributes, data-param=\"headline\" with a value and data-param-href a link with its address, and has data-if and data-each for conditions and lists", cut(found))
 	}
+	l.about(found)
 }
 
 // hasScript reports whether a page has a script, which may fill placeholders.
@@ -230,7 +238,7 @@ var textless = []atom.Atom{
 
 // isVerbatim reports whether the text of an element is no text of the page, or shows code as it is.
 func isVerbatim(n *html.Node) bool {
-	return slices.Contains([]atom.Atom{atom.Style, atom.Code, atom.Pre, atom.Noscript, atom.Title}, n.DataAtom)
+	return slices.Contains([]atom.Atom{atom.Code, atom.Pre, atom.Noscript, atom.Title}, n.DataAtom)
 }
 
 // attributes are Platen's own, with the values that an attribute takes if not any.
@@ -370,8 +378,9 @@ func notInNames(r rune) bool { return strings.ContainsRune(" \t\r\n=<>&|(){}[]!?
 // styleURL matches the address of a file in a style.
 var styleURL = regexp.MustCompile(`url\(\s*["']?([^"')]+)`)
 
-// checkFiles checks what an element loads: its text for people who do not see it, and the addresses.
-func (l *linter) checkFiles(n *html.Node, where string) {
+// checkFiles checks what an element loads: its text for people who do not see it, and the addresses. Of an address with a placeholder that no script
+// fills, checkPlaceholders tells.
+func (l *linter) checkFiles(n *html.Node, where string, filled bool) {
 	if n.DataAtom == atom.Img && !slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "alt" }) {
 		l.add(MissingAlt, Warning, where, "the picture has no alt text; a PDF's readers who do not see it learn nothing of it; say what it shows, or alt=\"\" for decoration")
 	}
@@ -390,7 +399,7 @@ func (l *linter) checkFiles(n *html.Node, where string) {
 		addresses = append(addresses, m[1])
 	}
 	for _, address := range addresses {
-		if reason := unreachable(address); reason != "" {
+		if reason := unreachable(address); reason != "" && (filled || !placeholder.MatchString(address)) {
 			l.add(UnreachableFile, Warning, where, "'%s' cannot be loaded: %s; use an https: or data: URL", cut(address), reason)
 			l.about(resolved(address))
 		}

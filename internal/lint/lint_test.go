@@ -150,13 +150,16 @@ func TestTemplate(t *testing.T) {
 		"placeholders of other template languages": {
 			page: `<h1>Hello {{ name }}</h1><img alt="" src="{{{logo}}}"><p data-param="x" style="color: {{color}}">{{#each rows}}<b>{ x }</b>{{/each}}</p><code>{{x}}</code><style>a{b{c}}</style>`,
 			want: []string{
-				"placeholder warning page front, <h1>", "placeholder warning page front, <img src={{{logo}}}>", "unreachable-file warning page front, <img src={{{logo}}}>",
+				"placeholder warning page front, <h1>", "placeholder warning page front, <img src={{{logo}}}>",
 				"placeholder warning page front, <p data-param=x>", "placeholder warning page front, <p data-param=x>", "placeholder warning page front, <p data-param=x>",
 			},
 			message: `{{ name }} is shown as it is: Platen fills elements by their attributes, data-param="headline" with a value`,
 		},
 		"a placeholder in a style": {
-			page: `<p>x</p><style>p { background: url({{bg}}) }</style>`, want: []string{"unreachable-file warning page front, <style>"}, message: "'{{bg}}' cannot be loaded",
+			page: `<p>x</p><style>p { background: url({{bg}}) }</style>`, want: []string{"placeholder warning page front, <style>"}, message: "{{bg}} in a style has no effect: a modification sets a style",
+		},
+		"a placeholder in an attribute style": {
+			page: `<p style="background: url('{{bg}}')">x</p>`, want: []string{"placeholder warning page front, <p>"}, message: "{{bg}} in a style has no effect",
 		},
 		"placeholders that a script fills": {page: `<h1>{{ name }}</h1><script src="https://example.com/vue.js"></script>`},
 		"what is no part of the page":      {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},

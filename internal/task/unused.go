@@ -124,13 +124,20 @@ func WrongBackgrounds(modifications []byte) (wrong []UnusedKey) {
 			kind, what = values.Image, "is no image URL; it must begin with http://, https:// or data:image/"
 			fallthrough
 		case name == "canvasBackgroundColor" && plainColor.MatchString(text):
-			if _, err := values.ReadText(kind, text); err != nil {
+			address := text
+			if m := styleURL.FindStringSubmatch(text); m != nil && kind == values.Image {
+				address = m[1]
+			}
+			if _, err := values.ReadText(kind, address); err != nil {
 				wrong = append(wrong, UnusedKey{key, values.Shorten(text) + " " + what})
 			}
 		}
 	}
 	return wrong
 }
+
+// styleURL matches an address as a style has it.
+var styleURL = regexp.MustCompile(`(?s)^\s*url\(\s*["']?(.*?)["']?\s*\)\s*$`)
 
 // plainColor matches what is a colour or nothing: CSS's background takes much else.
 var plainColor = regexp.MustCompile(`^(#.*|[A-Za-z]+)$`)

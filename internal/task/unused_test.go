@@ -91,7 +91,7 @@ func TestWrongBackgrounds(t *testing.T) {
 	}
 	// What a browser may take, and what is not given.
 	for _, fine := range []string{
-		`{"canvasBackgroundColor":"red"}`, `{"canvasBackgroundColor":"Inherit"}`, `{"canvasBackgroundColor":"url(https://a/b.png) center"}`, `{"canvasBackgroundColor":"var(--brand)"}`,
+		`{"canvasBackgroundColor":"red"}`, `{"canvasBackgroundImage":"url('https://a/b.png')"}`, `{"canvasBackgroundImage":"url(data:image/png;base64,AA)"}`, `{"canvasBackgroundColor":"Inherit"}`, `{"canvasBackgroundColor":"url(https://a/b.png) center"}`, `{"canvasBackgroundColor":"var(--brand)"}`,
 		`{"canvasBackgroundColor":""}`, `{"canvasBackgroundColor":null}`, `{"canvasBackgroundImage":""}`, `{"canvasBackgroundImage":"data:image/gif;base64,AA"}`, `{"canvasBackgroundImage":"https://a/b.png"}`,
 	} {
 		if got := WrongBackgrounds([]byte(fine)); got != nil {

@@ -192,6 +192,24 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 	hints := map[string]string{
 		"box.backgroundColor": colourHint, "box.svgColor": colourHint, "box.marginTop": "; a length needs a unit, such as 80px", "box.width": lengthHint, "box.verticalAlign": "; it takes top, middle or bottom",
 		"box.webkitLineClamp": "", "box.margin": "; a length needs a unit, such as 1px 2.5px -3px auto",
+		"box.background":      "; it takes a CSS colour, a gradient or a picture, such as #0a7, linear-gradient(#0a7, white) or url(https://...)",
+		"box.bg":              "; it takes a CSS colour, a gradient or a picture, such as #0a7, linear-gradient(#0a7, white) or url(https://...)",
+		"box.backgroundImage": "; the address of a picture stands in url(), such as url(https://example.com/a.png)",
+		"box.border":          "; it takes a width, a style and a colour, such as 2px solid #0a7",
+		"box.outlineColor":    colourHint,
+		"box.borderTop":       "; a length needs a unit, such as 2px solid red",
+		"box.textDecoration":  "; it takes a line and a colour, such as underline or underline #0a7",
+		"box.boxShadow":       "; it takes lengths and a colour, such as 2px 2px 4px #0008",
+		"box.textAlign":       "; it takes left, center, right or justify",
+		"box.display":         "; it takes words such as block, inline-block, flex or none",
+		"box.filter":          "; it takes functions, such as blur(4px) or grayscale(1)",
+		"box.transform":       "; it takes functions, such as rotate(45deg) or scale(1.5)",
+		"box.font":            "; it takes a size and a family, such as 48px Lora; for the family alone there is fontFamily",
+		"box.fontWeight":      "; it takes normal, bold or a number, such as 700",
+		"box.shadow":          "did you mean box.boxShadow?",
+		"box.font-colour":     "did you mean box.color?",
+		"box.bold":            "did you mean box.fontWeight?",
+		"box.visible":         "did you mean box.visibility?",
 	}
 	b := start(t)
 	for key, c := range map[string]struct {
@@ -215,6 +233,25 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.webkitLineClamp":   {"many", []string{`Modification box.webkitLineClamp: "many" is no value of the CSS property -webkit-line-clamp`}},
 		"box.width":             {"wide", []string{`Modification box.width: "wide" is no value of the CSS property width`}},
 		"box.verticalAlign":     {"48px", []string{`Modification box.verticalAlign: "48px" is no vertical alignment`}},
+		"box.background":        {"redd", []string{`Modification box.background: "redd" is no value of the CSS property background`}},
+		"box.bg":                {"linear-gradient(red blue)", []string{`Modification box.bg: "linear-gradient(red blue)" is no value of the CSS property background`}},
+		"box.backgroundImage":   {"https://example.com/a.png", []string{`Modification box.backgroundImage: "https://example.com/a.png" is no value of the CSS property background-image`}},
+		"box.border":            {"redd", []string{`Modification box.border: "redd" is no value of the CSS property border`}},
+		"box.borderTop":         {"2 solid red", []string{`Modification box.borderTop: "2 solid red" is no value of the CSS property border-top`}},
+		"box.outlineColor":      {"redd", []string{`Modification box.outlineColor: "redd" is no value of the CSS property outline-color`}},
+		"box.textDecoration":    {"underlined", []string{`Modification box.textDecoration: "underlined" is no value of the CSS property text-decoration`}},
+		"box.boxShadow":         {"redd", []string{`Modification box.boxShadow: "redd" is no value of the CSS property box-shadow`}},
+		"box.textAlign":         {"middle", []string{`Modification box.textAlign: "middle" is no value of the CSS property text-align`}},
+		"box.display":           {"hidden", []string{`Modification box.display: "hidden" is no value of the CSS property display`}},
+		"box.filter":            {"blur", []string{`Modification box.filter: "blur" is no value of the CSS property filter`}},
+		"box.transform":         {45.0, []string{"Modification box.transform: 45 is no value of the CSS property transform"}},
+		"box.font":              {"Arial", []string{`Modification box.font: "Arial" is no value of the CSS property font`}},
+		"box.fontWeight":        {"fat", []string{`Modification box.fontWeight: "fat" is no value of the CSS property font-weight`}},
+		"box.opacity":           {50.0, []string{"Modification box.opacity: 50 is shown as 1"}},
+		"box.shadow":            {"1px 1px red", []string{"Modification box.shadow names no CSS property"}},
+		"box.font-colour":       {"red", []string{"Modification box.font-colour names no CSS property"}},
+		"box.bold":              {true, []string{"Modification box.bold names no CSS property"}},
+		"box.visible":           {false, []string{"Modification box.visible names no CSS property"}},
 		"box.cssFloat":          {"left", nil},
 		"box.height":            {nil, nil},
 		"box.color":             {"", nil},
@@ -223,7 +260,11 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 			picture := task("png", page)
 			picture.Modifications = map[string]any{key: c.value}
 			outputs, warnings := run(t, b, picture)
-			if want, ok := hints[key]; ok && (len(warnings) != 1 || warnings[0].Details != "the template's own style is kept"+want) {
+			want, ok := hints[key]
+			if !strings.HasPrefix(want, "did you mean") {
+				want = "the template's own style is kept" + want
+			}
+			if ok && (len(warnings) != 1 || warnings[0].Details != want) {
 				t.Errorf("details %v, want %s", warnings, want)
 			}
 			if diff := cmp.Diff(c.want, titlesOf(warnings), cmpopts.EquateEmpty()); diff != "" {
@@ -266,6 +307,46 @@ func TestWhatDataIfTakesForTrue(t *testing.T) {
 				t.Errorf("shown: %v", shown)
 			}
 		})
+	}
+}
+
+// No declaration reaches into a list or an object, so the advice about a text that says false leaves it out there, and names the item.
+func TestATextThatSaysFalseInAFieldIsNamed(t *testing.T) {
+	picture := task("png", `<ul><li data-each="rows"><b data-if="item.sold">x</b><b data-if="new">x</b></li></ul><p data-if="order.paid">x</p><p data-if="late">x</p>`)
+	picture.Pages[0].Height = 600
+	picture.Modifications = map[string]any{
+		"rows":  []any{map[string]any{"sold": true, "new": false}, map[string]any{"sold": "false", "new": "no"}},
+		"order": map[string]any{"paid": "off"}, "late": "no",
+	}
+	_, warnings := run(t, start(t), picture)
+	const ofField = "every text but the empty one is true; give the boolean false, without quotes"
+	want := []render.Warning{
+		{Title: `rows[1]: data-if="item.sold" is true: item.sold is the text "false"`, Details: ofField},
+		{Title: `rows[1]: data-if="new" is true: new is the text "no"`, Details: ofField},
+		{Title: `data-if="order.paid" is true: order.paid is the text "off"`, Details: ofField},
+		{Title: `data-if="late" is true: late is the text "no"`, Details: "every text but the empty one is true; give the boolean false, or declare the parameter as boolean"},
+	}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// The address of a picture is taken within url(), too, as a style has it; and a key that names what an element shows is told from a style.
+func TestNamesAndValuesOfOtherTools(t *testing.T) {
+	const green = `data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9" fill="lime"/></svg>`
+	picture := task("png", `<body style="margin:0"><p data-param="title">x</p><img id="logo" data-param="photo" alt="">`)
+	picture.Modifications = map[string]any{"canvasBackgroundImage": " url('" + green + "') ", "title.text": "New", "logo.src": "https://example.com/a.png"}
+	outputs, warnings := run(t, start(t), picture)
+	if img, _ := decode(t, outputs[0].Data); !near(img, 150, 90, color.RGBA{0, 255, 0, 255}) {
+		t.Errorf("the background is %v", img.At(150, 90))
+	}
+	want := []render.Warning{
+		{Title: "Modification logo.src names no CSS property", Details: "to change what the element shows, give photo"},
+		{Title: "Modification title.text names no CSS property", Details: "to change what the element shows, give title"},
+	}
+	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 

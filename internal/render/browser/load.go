@@ -346,6 +346,10 @@ func readable(w render.Warning) render.Warning {
 	}
 	if strings.HasPrefix(w.Title, "Could not load "+documentURL) {
 		w.Details = "a page has no address of its own, so it has no relative URLs; use an https: or data: URL"
+		if strings.Contains(w.Title, "%7B%7B") {
+			w.Title = strings.NewReplacer("%7B", "{", "%7D", "}").Replace(w.Title)
+			w.Details = "it is a placeholder, which nothing fills: an img gets its picture by data-param, and a style by a modification, such as card.backgroundImage"
+		}
 	}
 	w.Title, w.Details = strings.ReplaceAll(w.Title, documentURL, ""), strings.ReplaceAll(w.Details, documentURL, "")
 	return render.Warning{Title: bounded(w.Title, maxTitle), Details: bounded(w.Details, maxDetails)}

@@ -491,6 +491,37 @@ func TestMistypedAttributes(t *testing.T) {
 	}
 }
 
+// Nothing fills the placeholders of other template languages: a warning says so, and what does in their place. A page with a script may fill them.
+func TestPlaceholdersOfOtherTemplateLanguages(t *testing.T) {
+	b := start(t)
+	const advice, ofStyle = `Platen fills elements by their attributes: data-param="headline" with a value, and data-param-href a link with its address`,
+		"a modification sets a style: card.backgroundImage, for instance, that of the element with the id card"
+	for name, c := range map[string]struct {
+		page string
+		want []render.Warning
+	}{
+		"a text":          {`<p>until {{until}}</p><p>until {{until}}</p>`, []render.Warning{{Title: "{{until}} is shown as it is", Details: advice}}},
+		"a style element": {`<style>p { color: {{accent}} }</style><p>x`, []render.Warning{{Title: "{{accent}} in a style has no effect", Details: ofStyle}}},
+		"a style attribute": {`<p style="background:url('{{photo}}')">x`, []render.Warning{
+			{Title: "{{photo}} in a style has no effect", Details: ofStyle},
+			{Title: "Could not load {{photo}}", Details: "it is a placeholder, which nothing fills: an img gets its picture by data-param, and a style by a modification, such as card.backgroundImage"},
+		}},
+		"code, and values of Platen's attributes": {`<pre>{{x}}</pre><code><b>{{x}}</b></code><p data-param="headline">x</p><template>{{x}}</template><p>{ x }`, nil},
+		"a page with a script":                    {`<p>{{x}}</p><script></script>`, nil},
+		"a value":                                 {`<p data-param="headline">x</p>`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task("png", c.page)
+			picture.Modifications = map[string]any{"headline": "{{x}}"}
+			picture.MayBeUnused = []string{"headline"}
+			_, warnings := run(t, b, picture)
+			if diff := cmp.Diff(c.want, warnings, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // Scripts name an item of a list by its number in brackets: a warning says that this is no name, unless a job gives a value of that name.
 func TestBracketsAreNoName(t *testing.T) {
 	picture := task("png", `<p data-each="rows" data-param="item">x</p><p data-param="rows[0].name">x</p><p data-if="user?.name">x</p><p data-param="user..name">x</p><p data-param="rows[1]">x</p><p data-param="Why?">x</p><p data-if="! sold">x</p>`)

@@ -262,22 +262,25 @@
   // holds reports whether an element with data-if stays: docs/templates/values.md says which values are true. A text that says false is
   // true, which is seldom meant.
   const doubts = new Set();
-  const holds = (condition, scopes, attribute = 'data-if') => {
+  const holds = (condition, scopes, within, attribute = 'data-if') => {
     const negated = condition.startsWith('!');
     const key = condition.replace(/^!/, '');
     const value = lookup(key, scopes);
     const stays = (Array.isArray(value) ? value.length > 0 : Boolean(value)) !== negated;
     if (typeof value === 'string' && /^\s*(false|f|no|n|off|disabled?|null|0)\s*$/i.test(value) && !doubts.has(condition)) {
       doubts.add(condition);
-      warn(`${attribute}="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
-        'every text but the empty one is true; give the boolean false, or declare the parameter as boolean');
+      const holder = scopes.findLast((scope) => Object.hasOwn(scope, key) || Object.hasOwn(scope, key.split('.')[0]));
+      const where = within && holder === scopes.at(-1) ? `${within.list}[${within.index}]: ` : '';
+      const isField = holder || key.includes('.'); // no declaration reaches into a list or an object
+      warn(`${where}${attribute}="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
+        `every text but the empty one is true; give the boolean false${isField ? ', without quotes' : ', or declare the parameter as boolean'}`);
     }
     return stays;
   };
 
   const isImage = (element) => element instanceof HTMLImageElement || element instanceof SVGImageElement || element instanceof HTMLInputElement && element.type === 'image';
   // setField shows a value in a field of a form, a meter or a progress bar, and reports whether the element is one.
-  const setField = (element, key, value, text, scopes) => {
+  const setField = (element, key, value, text, scopes, within) => {
     const refuse = (kind) => warn(`Modification ${key}: ${show(value)} is no value of ${kind}`, "the template's own value is kept");
     if (element instanceof HTMLMeterElement || element instanceof HTMLProgressElement) {
       if (text.trim() !== '' && Number.isFinite(Number(text))) element.value = Number(text);
@@ -292,7 +295,7 @@
       return false;
     } else if (element.type === 'checkbox' || element.type === 'radio') {
       const named = element.hasAttribute('value') && typeof value !== 'boolean';
-      element.checked = element.type === 'radio' && named ? element.value === text : named && element.value === text || holds(key, scopes, 'data-param');
+      element.checked = element.type === 'radio' && named ? element.value === text : named && element.value === text || holds(key, scopes, within, 'data-param');
     } else if (element.type === 'file') {
       refuse('an input of the type file');
     } else {
@@ -405,7 +408,7 @@
     for (const element of root.querySelectorAll('[data-if]')) {
       const condition = element.dataset.if;
       element.removeAttribute('data-if');
-      if (!holds(condition, scopes)) element.remove();
+      if (!holds(condition, scopes, within)) element.remove();
     }
     for (const element of root.querySelectorAll('[data-param]')) {
       const key = element.dataset.param;
@@ -419,7 +422,7 @@
         warn(`data-param="${key}" shows nothing: the element ${element.localName} has no text`, 'bind an img to a picture, and any other value to an element with text');
       }
       if (isImage(element)) setImage(element, key, value);
-      else if (!setField(element, key, value, text, scopes)) setText(element, text);
+      else if (!setField(element, key, value, text, scopes, within)) setText(element, text);
       if (typeof value === 'object' && !isImage(element) && !doubts.has(`${key}{}`)) {
         doubts.add(`${key}{}`);
         warn(`data-param="${key}" shows ${show(value)}, which is ${Array.isArray(value) ? 'a list' : 'an object'}`,
@@ -481,7 +484,8 @@
         }
         behind.colour = String(value);
       } else if (key === 'canvasBackgroundImage') {
-        behind.image = allowedURL(value, ['http:', 'https:', 'data:']);
+        const [, , address = value] = /^\s*url\(\s*(["']?)(.*)\1\s*\)\s*$/s.exec(value) ?? [];
+        behind.image = allowedURL(address, ['http:', 'https:', 'data:']);
         if (!behind.image) warn(`Modification ${key}: ${show(value)} is no image URL`, "it must begin with http://, https:// or data:image/; the template's own background is kept");
       } else if (dot > 0) {
         const elements = find(key.slice(0, dot));
@@ -577,6 +581,26 @@
       if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
     }
   };
+  // notePlaceholders warns of placeholders of other template languages, such as {{headline}}: nothing fills them. A script may, and an element that shows
+  // code may mean them. Package lint finds the same in the text.
+  const maxPlaceholders = 5;
+  const notePlaceholders = () => {
+    if (document.scripts.length > 0) return;
+    const verbatim = 'ancestor::code or ancestor::pre or ancestor::noscript or ancestor::title';
+    const found = document.evaluate(`//text()[contains(., "{{") and not(${verbatim})] | //@*[contains(., "{{")]`, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+    const seen = new Set();
+    for (let i = 0; i < found.snapshotLength && seen.size < maxPlaceholders; i++) {
+      const node = found.snapshotItem(i);
+      const [placeholder] = /\{\{\{?[^{}]{1,100}\}?\}\}/.exec(node.nodeValue) ?? [];
+      if (!placeholder || seen.has(placeholder) || attributes.has(node.name)) continue;
+      seen.add(placeholder);
+      if (node.name === 'style' || node.parentElement?.localName === 'style') {
+        warn(`${placeholder} in a style has no effect`, 'a modification sets a style: card.backgroundImage, for instance, that of the element with the id card');
+      } else {
+        warn(`${placeholder} is shown as it is`, 'Platen fills elements by their attributes: data-param="headline" with a value, and data-param-href a link with its address');
+      }
+    }
+  };
   // isPath reports whether a value of data-param and the like may name a value.
   const isPath = (value) => Object.hasOwn(modifications, value)
     || /^!?[^\s.!=<>&|(){}[\]"']([^=<>&|(){}[\]"']*[^\s=<>&|(){}[\]"'])?$/.test(value) && !/[?.]\./.test(value);
@@ -657,6 +681,7 @@
     filled = true;
     noteUnused();
     noteMistakes();
+    notePlaceholders();
     bind(document, []);
     special();
     if (document.querySelector('math')) { // only few fonts have what formulas need

@@ -33,13 +33,42 @@
     if (plain === important) style.setProperty(property, value);
   };
 
-  // hint says what a property takes instead of a value: a colour, or a length with its unit.
+  // shapes say what properties take that take neither a colour nor a length alone.
+  const shapes = [
+    [/^background$/, 'a CSS colour, a gradient or a picture, such as #0a7, linear-gradient(#0a7, white) or url(https://...)'],
+    [/^(background|mask|border|list-style)-image$/, 'a gradient or a picture, such as linear-gradient(#0a7, white) or url(https://...)'],
+    [/^(border|outline|column-rule)(-(top|right|bottom|left|block|inline)(-(start|end))?)?$/, 'a width, a style and a colour, such as 2px solid #0a7'],
+    [/^text-decoration$/, 'a line and a colour, such as underline or underline #0a7'],
+    [/^-webkit-text-stroke$/, 'a width and a colour, such as 2px #0a7'],
+    [/-shadow$/, 'lengths and a colour, such as 2px 2px 4px #0008'],
+    [/^(backdrop-)?filter$/, 'functions, such as blur(4px) or grayscale(1)'],
+    [/^transform$/, 'functions, such as rotate(45deg) or scale(1.5)'],
+    [/^font$/, 'a size and a family, such as 48px Lora; for the family alone there is fontFamily'],
+    [/^font-weight$/, 'normal, bold or a number, such as 700'],
+    [/^font-style$/, 'normal or italic'],
+    [/^text-align$/, 'left, center, right or justify'],
+    [/^text-transform$/, 'uppercase, lowercase, capitalize or none'],
+    [/^display$/, 'words such as block, inline-block, flex or none'],
+    [/^visibility$/, 'visible or hidden'],
+    [/^opacity$/, 'a number from 0 to 1, or a percentage, such as 50%'],
+    [/^object-fit$/, 'cover, contain, fill, scale-down or none'],
+    [/^rotate$/, 'an angle, such as 45deg'],
+    [/^aspect-ratio$/, 'a width and a height, such as 16 / 9'],
+    [/^clip-path$/, 'a shape, such as circle(50%)'],
+  ];
+  // hint says what a property takes instead of a value.
   const hint = (property, value) => {
     const kept = "the template's own style is kept";
-    const withUnits = text(value).replace(/(?<![^\s,(])[-+]?(\d+\.?\d*|\.\d+)(?![^\s,)])/g, '$&px');
-    if (withUnits !== text(value) && supports(property, withUnits)) return `${kept}; a length needs a unit, such as ${withUnits.slice(0, 40)}`;
-    if (supports(property, '48px')) return `${kept}; it takes a length with its unit, such as 48px`;
-    return supports(property, 'red') ? `${kept}; it takes a CSS colour, such as #0a7 or rebeccapurple` : kept;
+    const given = text(value);
+    if (/^(https?:|data:image\/)/i.test(given) && supports(property, `url("${given}")`)) {
+      return `${kept}; the address of a picture stands in url(), such as url(${given.slice(0, 60)})`;
+    }
+    const withUnits = given.replace(/(?<![^\s,(])[-+]?(\d+\.?\d*|\.\d+)(?![^\s,)])/g, '$&px');
+    if (withUnits !== given && supports(property, withUnits)) return `${kept}; a length needs a unit, such as ${withUnits.slice(0, 40)}`;
+    const [, shape] = shapes.find(([name]) => name.test(property)) ?? [];
+    if (shape) return `${kept}; it takes ${shape}`;
+    if (supports(property, 'red')) return `${kept}; it takes a CSS colour, such as #0a7 or rebeccapurple`;
+    return supports(property, '48px') ? `${kept}; it takes a length with its unit, such as 48px` : kept;
   };
 
   // put sets a property if the browser takes the value, which may be made of the given one. Every property takes the value inherit.
@@ -160,6 +189,11 @@
     }
   };
   const plain = (property, convert = text) => (element, key, value) => put(element, key, property, convert(value), value);
+  const fade = (element, key, value) => {
+    if (put(element, key, 'opacity', value) && (parseFloat(value) > (text(value).endsWith('%') ? 100 : 1))) {
+      warn(`Modification ${key}: ${show(value)} is shown as 1`, 'opacity is a number from 0 to 1, or a percentage, such as 50%');
+    }
+  };
   const padding = (one, other) => (element, key, value) => put(element, key, one, length(value)) && put(element, key, other, length(value));
   const media = (property) => (element, key, value) => {
     if (element instanceof HTMLMediaElement) element[property] = text(value) === 'true';
@@ -172,6 +206,7 @@
     width: resize('width'),
     height: resize('height'),
     rotation: plain('rotate', (value) => (/deg|turn|rad/.test(text(value)) ? text(value) : `${text(value)}deg`)),
+    opacity: fade,
     verticalAlign: alignVertically,
     paddingX: padding('padding-left', 'padding-right'),
     paddingY: padding('padding-top', 'padding-bottom'),
@@ -237,10 +272,16 @@
   const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
   const isProperty = (name) => name.startsWith('--') || !ofPaper.includes(propertyOf(name)) && supports(propertyOf(name) ?? 'none', 'inherit');
 
-  // meant returns the style that a shortened or mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest; empty if
-  // there is none.
+  // others are names that other tools have for styles.
+  const others = new Map(Object.entries({
+    align: 'textAlign', bold: 'fontWeight', fontcolor: 'color', fontcolour: 'color', hidden: 'visibility', italic: 'fontStyle', shadow: 'boxShadow',
+    textcolor: 'color', textcolour: 'color', underline: 'textDecoration', uppercase: 'textTransform', visible: 'visibility',
+  }));
+  // meant returns the style that another, a shortened or a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest;
+  // empty if there is none.
   const meant = (name) => {
     const wanted = fold(name);
+    if (others.has(wanted)) return others.get(wanted);
     for (const first of ['font', 'text', 'letter', 'background', 'border']) { // such as size for fontSize
       const whole = first + name.charAt(0).toUpperCase() + name.slice(1);
       if (isProperty(whole)) return whole;
@@ -258,7 +299,12 @@
     for (const [folded, candidate] of spelled) consider(folded, candidate);
     return best;
   };
-  const warnUnknown = (key, name) => {
+  const warnUnknown = (element, key, name) => {
+    const { param } = element.dataset ?? {};
+    if (param && /^(text|textcontent|value|content|html|innerhtml|src|source|image|picture)$/.test(fold(name))) {
+      warn(`Modification ${key} names no CSS property`, `to change what the element shows, give ${param}`);
+      return;
+    }
     const near = meant(name);
     warn(`Modification ${key} names no CSS property`, near && `did you mean ${key.slice(0, key.length - name.length)}${near}?`);
   };
@@ -273,7 +319,7 @@
       setOnce(element, key, name);
       const property = name.startsWith('--') ? name : propertyOf(name);
       if (special.has(fold(name))) special.get(fold(name))(element, key, value);
-      else if (!isProperty(name)) warnUnknown(key, name);
+      else if (!isProperty(name)) warnUnknown(element, key, name);
       else put(element, key, property, value);
     },
     // finish sets what several modifications make together.
