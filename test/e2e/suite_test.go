@@ -57,6 +57,8 @@ func newWorkspace(ctx context.Context) *workspace {
 	}}
 	Expect(c.Create(ctx, namespace)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
+		// A namespace ends slowly. Its jobs that still wait would take the pods of the next spec's namespace.
+		Expect(client.IgnoreNotFound(c.DeleteAllOf(ctx, &platenv1alpha1.RenderJob{}, client.InNamespace(namespace.Name)))).To(Succeed())
 		Expect(client.IgnoreNotFound(c.Delete(ctx, namespace))).To(Succeed())
 	})
 	w := &workspace{namespace: namespace.Name, appKey: namespace.Name}
