@@ -146,8 +146,8 @@ func TestStatusOfEveryMoment(t *testing.T) {
 			connection: theConnection(3), account: &ann,
 			jobs: []client.Object{failedJob("a", storage.ReasonInsufficientSpace, 3, 95), failedJob("b", storage.ReasonInsufficientSpace, 3, 91)},
 			want: []string{
-				"Ready False InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room, and Platen uploads the failed files again",
-				"Stalled True InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room, and Platen uploads the failed files again",
+				"Ready False InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room, and Platen uploads any failed files again",
+				"Stalled True InsufficientSpace: the account has 90 bytes free, and an upload needs 91: make room, and Platen uploads any failed files again",
 			},
 			kstatus: status.FailedStatus, readyCount: 3,
 		},

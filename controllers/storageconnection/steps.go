@@ -112,7 +112,7 @@ func (r *Reconciler) checkFailedUploads(ctx context.Context, s *scope) error {
 	if needed > 0 {
 		if free := *space.Allocated - *space.Used; free < needed {
 			return reconcile.Terminal(string(storage.ReasonInsufficientSpace),
-				"the account has %s free, and an upload needs %d: make room, and Platen uploads the failed files again", plural.Count(max(free, 0), "byte"), needed)
+				"the account has %s free, and an upload needs %d: make room, and Platen uploads any failed files again", plural.Count(max(free, 0), "byte"), needed)
 		}
 		// Figures that have changed tell that somebody made room. A service may refuse files although it shows room all the time.
 		due(lastFull, !apiequality.Semantic.DeepEqual(space, s.connection.Status.Space))

@@ -220,17 +220,17 @@ func TestSpace(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	for reason, want := range map[string]string{
-		"TokenExpired":       "uploads the failed files again.\nkubectl platen connect dropbox storage -n marketing",
+		"TokenExpired":       "uploads any failed files again.\nkubectl platen connect dropbox storage -n marketing",
 		"MissingScope":       "Add the permission to the app",
 		"InsufficientSpace":  "Make room in the account",
-		"ConnectionNotFound": "uploads the failed files again.\nkubectl platen connections -n marketing\nkubectl edit renderjob summer -n marketing",
+		"ConnectionNotFound": "uploads any failed files again.\nkubectl platen connections -n marketing\nkubectl edit renderjob summer -n marketing",
 		"PathNotAllowed":     "uploads or renders it again:\nkubectl edit renderjob summer -n marketing",
-		"Disabled":           "uploads the failed files again.\nkubectl patch storageconnection storage -n marketing --type merge -p '{\"spec\":{\"uploadPolicy\":\"Automatic\"}}'",
-		"BucketNotFound":     "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
-		"EndpointBlocked":    "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
-		"InvalidSpec":        "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
-		"PathRootNotAllowed": "uploads the failed files again.\nkubectl edit storageconnection storage -n marketing",
-		"AccountSuspended":   "uploads the failed files again.\nkubectl platen connections storage -n marketing",
+		"Disabled":           "uploads any failed files again.\nkubectl patch storageconnection storage -n marketing --type merge -p '{\"spec\":{\"uploadPolicy\":\"Automatic\"}}'",
+		"BucketNotFound":     "uploads any failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"EndpointBlocked":    "uploads any failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"InvalidSpec":        "uploads any failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"PathRootNotAllowed": "uploads any failed files again.\nkubectl edit storageconnection storage -n marketing",
+		"AccountSuspended":   "uploads any failed files again.\nkubectl platen connections storage -n marketing",
 		"SecretNotOurs":      "takes the Secret from.\nkubectl platen connections storage -n marketing",
 		"Superseded":         "Nothing: a newer upload of the job replaces this one.",
 		"Refused":            "kubectl platen retry summer -n marketing",
@@ -254,12 +254,12 @@ func TestAdvice(t *testing.T) {
 // Only a connection that new credentials repair is to be connected again.
 func TestAdviceForConnections(t *testing.T) {
 	for reason, want := range map[string]string{
-		"TokenExpired":      "\nNext: Connect the account again. If a file or a GitOps tool writes the Secret, put the new refresh token there. Platen then uploads the failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
-		"InsufficientSpace": "\nNext: Make room in the account. Platen then uploads the failed files again.\n",
-		"SecretNotLabelled": "\nNext: Add the label to the Secret if Platen may read it. Platen then uploads the failed files again.\n  kubectl label secret storage-credentials platen.dev/credentials=true --overwrite -n marketing\n",
+		"TokenExpired":      "\nNext: Connect the account again. If a file or a GitOps tool writes the Secret, put the new refresh token there. Platen then uploads any failed files again.\n  kubectl platen connect dropbox storage -n marketing\n",
+		"InsufficientSpace": "\nNext: Make room in the account. Platen then uploads any failed files again.\n",
+		"SecretNotLabelled": "\nNext: Add the label to the Secret if Platen may read it. Platen then uploads any failed files again.\n  kubectl label secret storage-credentials platen.dev/credentials=true --overwrite -n marketing\n",
 		"Conflict":          "\nNext: Choose another spec.defaultFolder, or move what is in its place.\n",
 		"PathNotAllowed":    "\nNext: Choose another spec.defaultFolder.\n",
-		"NoWritePermission": "\nNext: Choose another folder, or ask its owner for the right to edit. Platen then uploads the failed files again.\n",
+		"NoWritePermission": "\nNext: Choose another folder, or ask its owner for the right to edit. Platen then uploads any failed files again.\n",
 	} {
 		s := &platenv1alpha1.StorageConnection{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "storage", Generation: 1}}
 		s.Spec.Provider, s.Status.ObservedGeneration = platenv1alpha1.ProviderDropbox, new(int64(1))

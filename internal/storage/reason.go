@@ -118,7 +118,7 @@ type Advice struct {
 	Title string
 	// Do says what to do, in whole sentences.
 	Do string
-	// Reconnect is true when new credentials repair the connection; Platen then uploads the failed files again.
+	// Reconnect is true when new credentials repair the connection; Platen then uploads any failed files again.
 	Reconnect bool
 	// Checked is true when a check of the connection finds this failure as an upload does: once a check passes, somebody has
 	// repaired it.
@@ -139,7 +139,7 @@ const (
 
 const (
 	// followUp says what happens to failed uploads once the connection works again.
-	followUp = " Platen then uploads the failed files again."
+	followUp = " Platen then uploads any failed files again."
 	// inManifest says where new credentials go that connecting cannot write.
 	inManifest = " If a file or a GitOps tool writes the Secret, put the new refresh token there."
 	// retried says what to do about failures that may pass.

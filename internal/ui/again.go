@@ -97,7 +97,11 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 	}
 	var ok bool
 	if f.Destination, f.Folder, ok = f.Accounts.of(job.Spec.Connections); !ok {
-		f.Lost = append(f.Lost, "connections")
+		lost := "connections"
+		if gone := f.Accounts.gone(job.Spec.Connections); len(gone) > 0 {
+			lost += " (" + strings.Join(gone, ", ") + ": deleted, or switched off)"
+		}
+		f.Lost = append(f.Lost, lost)
 	}
 	f.fillMore(job)
 }

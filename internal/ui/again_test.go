@@ -171,6 +171,10 @@ func TestFillTheRest(t *testing.T) {
 	if diff := cmp.Diff([]string{"output.quality", "output.pages", "modificationsFrom", "connections"}, form.Lost); diff != "" {
 		t.Error(diff)
 	}
+	known := formView{Accounts: destinations{Known: true, Targets: []target{{Provider: "dropbox", Name: "a"}}}}
+	if known.fill(job); !slices.Contains(known.Lost, "connections (gone: deleted, or switched off)") {
+		t.Errorf("lost %v", known.Lost)
+	}
 	job.Spec.TimeoutSeconds, job.Spec.UploadTimeoutSeconds, job.Spec.BackoffLimit, job.Spec.Priority = 900, 60, new(int32(0)), new(int32(5))
 	job.Spec.ContentPolicy, job.Spec.Cache = platenv1alpha1.ContentRetain, platenv1alpha1.CacheDisabled
 	job.Spec.TTLSecondsAfterFinished, job.Spec.Suspend = new(int32(7200)), new(true)

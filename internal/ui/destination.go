@@ -110,6 +110,19 @@ func (d destinations) Everyone() string {
 // Nobody tells that no connection receives the renders of the workspace.
 func (d destinations) Nobody() bool { return d.Known && len(d.Automatic()) == 0 }
 
+// gone names the connections of a job that a form cannot upload to; none if that is not known.
+func (d destinations) gone(connections []platenv1alpha1.JobConnection) []string {
+	var names []string
+	for _, c := range connections {
+		name := ptr.Deref(c.Name, "")
+		isThere := slices.ContainsFunc(d.Targets, func(t target) bool { return t.Provider == c.Provider && t.Name == name })
+		if d.Known && name != "" && !isThere {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // of returns the destination and the folder of a job's connections in a form. ok is false if the form cannot upload there.
 func (d destinations) of(connections []platenv1alpha1.JobConnection) (destination, folder string, ok bool) {
 	if connections == nil {

@@ -121,6 +121,9 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 	if v.CanRetry {
 		v.Tried = triedAgain(job)
 	}
+	if retrying(job) { // the new attempt has not failed
+		v.Warnings = slices.DeleteFunc(v.Warnings, func(w platenv1alpha1.Warning) bool { return strings.HasPrefix(w.Title, "Failed to upload to ") })
+	}
 	if v.Finished && v.Words.Tone != busy {
 		v.Again = again(job)
 	}

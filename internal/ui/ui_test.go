@@ -232,7 +232,12 @@ func TestRetrying(t *testing.T) {
 		job := jobAt("Ready=True/SucceededWithWarnings", "Uploaded=False/TokenExpired", "Finished=True/x")
 		job.Annotations = map[string]string{platenv1alpha1.RetryUploadsAnnotation: tc.requested}
 		job.Status.LastHandledRetryUploads = tc.handled
-		if view := viewJob(job); retrying(job) != tc.want || view.CanRetry == tc.want || view.Live() != tc.want {
+		job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Font Nowhere is not installed"}, {Title: "Failed to upload to dropbox: Token expired"}}
+		warnings := 2
+		if tc.want {
+			warnings = 1 // of the upload before, nothing is said
+		}
+		if view := viewJob(job); retrying(job) != tc.want || view.CanRetry == tc.want || view.Live() != tc.want || len(view.Warnings) != warnings {
 			t.Errorf("%s: %+v", name, view)
 		}
 	}
