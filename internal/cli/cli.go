@@ -241,6 +241,9 @@ func subcommand(what string) func(*cobra.Command, []string) error {
 		if len(args) > 0 {
 			c.SuggestionsMinimumDistance = 2
 			similar := c.SuggestionsFor(args[0])
+			if c.Flags().Lookup(args[0]) != nil { // kubectl has a command version, for instance
+				similar = append(similar, "--"+args[0])
+			}
 			if len(similar) == 0 && len(names) > 3 { // nobody means all of them
 				return usage("%s knows no %q; there are: %s", what, args[0], strings.Join(names, ", "))
 			}

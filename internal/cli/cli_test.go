@@ -338,6 +338,7 @@ func TestUsageErrors(t *testing.T) {
 		text string
 	}{
 		"a misspelt command": {args: []string{"rendr"}, text: `error: platen knows no "rendr"; did you mean: render`},
+		"a flag":             {args: []string{"version"}, text: `error: platen knows no "version"; did you mean: --version`},
 		"no command":         {args: []string{"deploy"}, text: `error: platen knows no "deploy"; there are: check, completion, connect, `},
 		"another word":       {args: []string{"connect"}, text: "say what to connect: dropbox"},
 		"no shell":           {args: []string{"completion"}, text: "name the shell: bash, fish, powershell, zsh"},
@@ -452,6 +453,24 @@ func TestAllWrongFlagsOfRender(t *testing.T) {
 	for _, want := range []string{"--dry-run must be", "--name: ", "--no-upload excludes", "--csv excludes", "no such file", "-o wide: "} {
 		if !strings.Contains(errOut.String(), want) || code != exitUsage {
 			t.Errorf("exit code %d, no %q in %s", code, want, errOut)
+		}
+	}
+}
+
+// Helm and spreadsheets have commas between the items of a list. A text with commas stays one item, and a warning says how several are given.
+func TestItemsInOne(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "tags", Type: platenv1alpha1.ParameterList}, {Name: "title", Type: platenv1alpha1.ParameterText}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<b data-each="tags" data-param="item"></b><h1 data-param="title"></h1>`}}
+	for pair, want := range map[string]string{
+		"tags=vegan,hot,new": "Warning: --set tags is a list of one item; for one item at each comma, write --set-json 'tags=[\"vegan\",\"hot\",\"new\"]'\n",
+		"tags=Paris, France": "", "tags=vegan": "", "tags=https://a/b,c": "", "tags=a,b\nc": "", `tags=["a,b"]`: "", "title=a,b": "",
+	} {
+		command := outputFlagsOf(t, "--set", pair)
+		out := &strings.Builder{}
+		spec, err := command.spec(template)
+		if command.warnItemsInOne(out, spec); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v; want %q", pair, out, err, want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -374,6 +375,27 @@ func (f *outputFlags) modifications(reader valueReader) (modifications map[strin
 		}
 	}
 	return modifications, wrong
+}
+
+// itemsInOne matches what looks like several items of a list, with commas between them.
+var itemsInOne = regexp.MustCompile(`^[^\s,:]+(,[^\s,:]+)+$`)
+
+// warnItemsInOne warns of values of --set that are a list of one item, and look like several: items have lines of their own.
+func (f *outputFlags) warnItemsInOne(out io.Writer, spec platenv1alpha1.RenderJobSpec) {
+	modifications := map[string]any{}
+	if spec.Modifications != nil {
+		_ = json.Unmarshal(spec.Modifications.Raw, &modifications) // it was made of an object
+	}
+	for _, pair := range f.set {
+		key, text, _ := strings.Cut(pair, "=")
+		if list, _ := modifications[key].([]any); len(list) != 1 || list[0] != text || !itemsInOne.MatchString(text) {
+			continue
+		}
+		items, err := json.Marshal(strings.Split(text, ","))
+		if err == nil {
+			fmt.Fprintf(out, "Warning: --set %s is a list of one item; for one item at each comma, write --set-json %s\n", plain(key), shellWord(key+"="+string(items)))
+		}
+	}
 }
 
 // valueReader reads values that are given as text: with --set, and in the cells of a table.

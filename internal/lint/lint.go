@@ -155,7 +155,7 @@ func (l *linter) checkParameters(whole bool) {
 		}
 		todo := fmt.Sprintf("bind it with data-param=%q, or remove it", p.Name)
 		if p.Type == platenv1alpha1.ParameterColor { // data-param would show its name
-			todo = fmt.Sprintf("read platen.modifications['%s'] in a script, or remove it: a job colours an element by ID.color, without a parameter", p.Name)
+			todo = fmt.Sprintf("read platen.modifications['%s'] in a script, or remove it: a job colours an element by ID.color and the page by canvasBackgroundColor, without a parameter", p.Name)
 		}
 		l.add(UnusedParameter, Warning, where, "no page uses the parameter '%s'; %s", p.Name, todo)
 	}
@@ -198,6 +198,9 @@ func (l *linter) checkPage(name, source string) {
 		if path := bindings.Attribute(n, "data-param"); path != "" && !filled && slices.Contains(textless, n.DataAtom) {
 			l.add(UnknownBinding, Warning, where, "data-param=%q shows nothing: the element has no text; bind an img to a picture, and any other value to an element with text", cut(path))
 		}
+		if !filled {
+			l.checkShown(n, where)
+		}
 		l.checkAttributes(n, where, code)
 		l.checkFiles(n, where, filled)
 	}
@@ -229,6 +232,22 @@ func hasScript(root *html.Node) bool {
 		}
 	}
 	return false
+}
+
+// checkShown finds a parameter of type image or color whose value the page shows as text.
+func (l *linter) checkShown(n *html.Node, where string) {
+	name := bindings.Attribute(n, "data-param")
+	at := slices.IndexFunc(l.template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == name })
+	if at < 0 || repeated(n) || n.Data == "image" || slices.Contains([]atom.Atom{atom.Img, atom.Input, atom.Textarea, atom.Select}, n.DataAtom) || slices.Contains(textless, n.DataAtom) {
+		return
+	}
+	switch l.template.Spec.Parameters[at].Type {
+	case platenv1alpha1.ParameterImage:
+		l.add(UnknownBinding, Warning, where, "data-param=%q shows the picture's address as text: bind an img to it; a background is a modification, such as card.backgroundImage, without a parameter", cut(name))
+	case platenv1alpha1.ParameterColor:
+		l.add(UnknownBinding, Warning, where, "data-param=%q shows the colour's name as text: a modification colours an element, such as card.color or card.backgroundColor, without a parameter", cut(name))
+	default: // text shows it
+	}
 }
 
 // textless are the elements that never show the text in them. A script may read it. A render warns of the same: bind.js.

@@ -66,7 +66,13 @@ func TestTemplate(t *testing.T) {
 		},
 		"a colour that no page uses": {
 			parameters: []platenv1alpha1.Parameter{{Name: "accent", Type: "color"}}, page: `<p id="price">x</p>`, want: []string{"unused-parameter warning spec.parameters[0]"},
-			message: "no page uses the parameter 'accent'; read platen.modifications['accent'] in a script, or remove it: a job colours an element by ID.color, without a parameter",
+			message: "no page uses the parameter 'accent'; read platen.modifications['accent'] in a script, or remove it: a job colours an element by ID.color and the page by canvasBackgroundColor, without a parameter",
+		},
+		"a picture and a colour as text": {
+			parameters: []platenv1alpha1.Parameter{{Name: "photo", Type: "image"}, {Name: "accent", Type: "color"}, {Name: "rows", Type: "list"}},
+			page:       `<div data-param="photo"></div><p data-param="accent">x</p><img alt="" data-param="photo"><svg><image data-param="photo"/></svg><input type="color" data-param="accent"><b data-each="rows"><i data-param="photo">x</i></b>`,
+			want:       []string{"unknown-binding warning page front, <div data-param=photo>", "unknown-binding warning page front, <p data-param=accent>"},
+			message:    `data-param="photo" shows the picture's address as text: bind an img to it`,
 		},
 		"a parameter of a script":      {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
 		"a list's name before a field": {page: `<p data-each="rows"><b data-param="rows.name"></b><b data-param="rows.0"></b></p>`, want: []string{`unknown-binding warning page front, data-param="rows.name"`}, message: `write data-param="name"`},

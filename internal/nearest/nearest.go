@@ -90,6 +90,14 @@ func Unquoted(key string, names []string) string {
 	return ""
 }
 
+// OfElement says of a key that is one of the ids of elements what names such an element, and what gives it a value; empty if the key is none.
+func OfElement(key string, ids []string) string {
+	if !slices.Contains(ids, key) {
+		return ""
+	}
+	return fmt.Sprintf("it is the id of an element: data-param=%[1]q there makes it a value, and a style of the element is %[1]s.color, for instance", key)
+}
+
 // NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.
 const NoValue = "it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
 

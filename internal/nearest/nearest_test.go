@@ -32,6 +32,19 @@ func TestKey(t *testing.T) {
 	}
 }
 
+func TestOfElement(t *testing.T) {
+	const want = `it is the id of an element: data-param="head" there makes it a value, and a style of the element is head.color, for instance`
+	ids := []string{"box", "head"}
+	if got := OfElement("head", ids); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, key := range []string{"", "heads", "head.color"} {
+		if got := OfElement(key, ids); got != "" {
+			t.Errorf("%q: %q", key, got)
+		}
+	}
+}
+
 func TestUnquoted(t *testing.T) {
 	for key, want := range map[string]string{
 		"false": "put quotes around n, which YAML reads as false without them (kubectl edit shows it as \"false\": make it \"n\")",

@@ -64,6 +64,8 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 			u.Hint = nearest.Unquoted(key, known)
 		case near != "":
 			u.Hint = fmt.Sprintf("did you mean %s?", near)
+		default:
+			u.Hint = nearest.OfElement(name, elements)
 		}
 		unused = append(unused, u)
 	}

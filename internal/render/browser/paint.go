@@ -279,6 +279,8 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
 	} else if unquoted := nearest.Unquoted(key, names); unquoted != "" {
 		hint = "; " + unquoted
+	} else if ofElement := nearest.OfElement(name, elements); ofElement != "" {
+		hint = "; " + ofElement
 	}
 	switch {
 	case !rendered && exists(only, total):
