@@ -177,24 +177,41 @@ func emitAll(ctx context.Context, task render.Task, all []*painting, sink render
 // scaled returns a length in the pixels of a picture.
 func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*scale+0.5)) }
 
-// allWarnings returns the warnings of all reports, each once: a page reports the same in every size. One that not every page has names its
-// pages. The last ones name the modifications that no page uses.
+// allWarnings returns the warnings of all reports, each once. One that not every page has names its pages, and one that not every size has, its
+// sizes. The last ones name the modifications that no page uses.
 func allWarnings(task render.Task, reports []report) (all []render.Warning) {
-	pages := map[render.Warning][]int{}
+	type found struct {
+		pages []int
+		sizes []string
+	}
+	where := map[render.Warning]*found{}
 	for i, r := range reports {
-		number := task.Pages[i%len(task.Pages)].Number
+		number, size := task.Pages[i%len(task.Pages)].Number, "its own size"
+		if extra := i/len(task.Pages) - 1; extra >= 0 {
+			size = task.ExtraSizes[extra].Name
+		}
 		for _, w := range r.Warnings {
-			if pages[w] == nil {
-				all = append(all, w)
+			if where[w] == nil {
+				all, where[w] = append(all, w), &found{}
 			}
-			if !slices.Contains(pages[w], number) {
-				pages[w] = append(pages[w], number)
+			if f := where[w]; !slices.Contains(f.pages, number) {
+				f.pages = append(f.pages, number)
+			}
+			if f := where[w]; !slices.Contains(f.sizes, size) {
+				f.sizes = append(f.sizes, size)
 			}
 		}
 	}
 	for i, w := range all {
-		if on := pages[w]; len(on) < len(task.Pages) {
-			all[i].Details = bounded(strings.TrimSuffix(onPages(on)+": "+w.Details, ": "), maxDetails)
+		var some []string
+		if on := where[w].pages; len(on) < len(task.Pages) {
+			some = append(some, onPages(on))
+		}
+		if in := where[w].sizes; len(in) < 1+len(task.ExtraSizes) {
+			some = append(some, "in "+strings.Join(in, ", "))
+		}
+		if len(some) > 0 {
+			all[i].Details = bounded(strings.TrimSuffix(strings.Join(some, " ")+": "+w.Details, ": "), maxDetails)
 		}
 	}
 	all = append(slices.Clone(task.Warnings), all...)

@@ -565,6 +565,27 @@ func TestAWarningOfOnePageSaysWhich(t *testing.T) {
 	}
 }
 
+func TestAWarningOfSomeSizesSaysWhich(t *testing.T) {
+	one := task("png", `<h1 style="margin:0;font:40px DejaVu Sans">Donaudampfschiff</h1>`)
+	one.Pages[0].Width = 800
+	one.ExtraSizes = []render.Size{{Name: "300x300", Width: 300, Height: 300}, {Name: "story", Width: 900, Height: 300}}
+	_, warnings := run(t, start(t), one)
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].Details, "in 300x300: ") {
+		t.Errorf("%v", warnings)
+	}
+	two := render.Task{Pages: []render.Page{{Number: 1}, {Number: 2}}, ExtraSizes: one.ExtraSizes}
+	everywhere, own, second := render.Warning{Title: "everywhere"}, render.Warning{Title: "own", Details: "x"}, render.Warning{Title: "second"}
+	reports := []report{ // pages 1 and 2 in their own sizes, then in each other one
+		{Warnings: []render.Warning{everywhere, own}}, {Warnings: []render.Warning{everywhere, own}},
+		{Warnings: []render.Warning{everywhere}}, {Warnings: []render.Warning{everywhere, second}},
+		{Warnings: []render.Warning{everywhere}}, {Warnings: []render.Warning{everywhere, second}},
+	}
+	want := []render.Warning{{Title: "everywhere"}, {Title: "own", Details: "in its own size: x"}, {Title: "second", Details: "page 2 in 300x300, story"}}
+	if diff := cmp.Diff(want, allWarnings(two, reports)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 // A picture in a data: URL that is none is named, wherever it is.
 func TestBrokenPicturesInThePageAreNamed(t *testing.T) {
 	b := start(t)
