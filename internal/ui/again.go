@@ -100,6 +100,7 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 		lost := "connections"
 		if gone := f.Accounts.gone(job.Spec.Connections); len(gone) > 0 {
 			lost += " (" + strings.Join(gone, ", ") + ": deleted, or switched off)"
+			f.Destination = noUpload // the other accounts were not meant
 		}
 		f.Lost = append(f.Lost, lost)
 	}
@@ -222,6 +223,10 @@ func (i *input) set(value any) (ok bool) {
 	case string:
 		i.Value = value
 	case []any:
+		if i.Type == platenv1alpha1.ParameterText { // a page shows a list in place of a text as JSON
+			i.Value, _ = encode(value)
+			return true
+		}
 		text, isJSON := lines(value)
 		if text == "" { // an empty field would mean the default
 			text, isJSON = "[]", true

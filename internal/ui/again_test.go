@@ -146,6 +146,15 @@ func TestFillSaysWhatTheJobRefuses(t *testing.T) {
 	}
 }
 
+// A page shows a list in place of a text as JSON, so the field has that.
+func TestFillKeepsAListOfATextField(t *testing.T) {
+	form := formView{Inputs: []input{{Name: "x", Label: "Title", Type: platenv1alpha1.ParameterText, Undeclared: true}}}
+	form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":["a"]}`)}}})
+	if got := form.Inputs[0].Value; got != `["a"]` {
+		t.Errorf("got %q", got)
+	}
+}
+
 // A text is true for data-if, and the field of a parameter that no template declares makes a text of what was false.
 func TestFillSaysWhatBecomesTrue(t *testing.T) {
 	for value, want := range map[string][]string{`0`: {"Discount"}, `false`: {"Discount"}, `1`: nil, `"0"`: nil, `""`: nil, `null`: nil} {
@@ -172,8 +181,8 @@ func TestFillTheRest(t *testing.T) {
 		t.Error(diff)
 	}
 	known := formView{Accounts: destinations{Known: true, Targets: []target{{Provider: "dropbox", Name: "a"}}}}
-	if known.fill(job); !slices.Contains(known.Lost, "connections (gone: deleted, or switched off)") {
-		t.Errorf("lost %v", known.Lost)
+	if known.fill(job); !slices.Contains(known.Lost, "connections (gone: deleted, or switched off)") || known.Destination != noUpload {
+		t.Errorf("lost %v, to %q", known.Lost, known.Destination)
 	}
 	job.Spec.TimeoutSeconds, job.Spec.UploadTimeoutSeconds, job.Spec.BackoffLimit, job.Spec.Priority = 900, 60, new(int32(0)), new(int32(5))
 	job.Spec.ContentPolicy, job.Spec.Cache = platenv1alpha1.ContentRetain, platenv1alpha1.CacheDisabled
