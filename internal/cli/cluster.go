@@ -87,7 +87,7 @@ func noCluster(kubeconfig string) error {
 	})
 	why := ""
 	if len(missing) > 0 {
-		why = fmt.Sprintf("%s of KUBECONFIG does not exist; ", strings.Join(missing, " and "))
+		why = strings.Join(missing, " and ") + " of KUBECONFIG does not exist; "
 	}
 	return fmt.Errorf("no cluster is configured: %sset --kubeconfig or KUBECONFIG to a kubeconfig file", why)
 }
