@@ -112,12 +112,19 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	task.TemplatePages = len(template.Spec.Pages)
 	task.MayBeUnused, task.StylesElsewhere = mayBeUnused(task, given, namesOfPages(html))
 	task.Warnings = slices.Concat(idleOptions(task, job.Spec.Output), beyond(job, template), emptyPages(task, template))
-	for _, u := range UnusedKeys(LeftOut(job), len(template.Spec.Pages), html) {
-		task.Warnings = append(task.Warnings, render.Warning{
-			Title: fmt.Sprintf("Modification %.100s is not used by the page", u.Key), Details: "kubectl apply has left it out: " + nearest.NoValue,
-		})
+	const applyLeftItOut = "kubectl apply has left it out: " + nearest.NoValue
+	keys, applied := leftOut(job)
+	for _, u := range UnusedKeys(keys, len(template.Spec.Pages), html) {
+		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s is not used by the page", u.Key), Details: applyLeftItOut})
 	}
-	for _, u := range unusedFields(len(template.Spec.Pages), html)(task.Modifications, given) {
+	fields := unusedFields(len(template.Spec.Pages), html)
+	found := fields(task.Modifications, given)
+	for _, u := range fields(applied, slices.Collect(maps.Keys(applied))) {
+		if u.Hint == nearest.NoValue && !slices.ContainsFunc(found, func(other UnusedField) bool { return other.Path == u.Path }) {
+			found = append(found, UnusedField{u.Key, u.Path, applyLeftItOut})
+		}
+	}
+	for _, u := range found {
 		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), Details: u.Hint})
 	}
 	return task, nil

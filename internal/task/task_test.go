@@ -659,19 +659,31 @@ func TestBuildWarnsOfWhatKubectlLeavesOut(t *testing.T) {
 		given, applied string
 		want           []render.Warning
 	}{
-		"the rest of a text and of a number":  {given: `{"headline":"Hello","price":12}`, applied: applied, want: both},
-		"another tool's field beside them":    {given: `{"headline":"Hello","price":12,"sold":true}`, applied: applied, want: both},
-		"somebody has corrected the job":      {given: `{"headline":"Hello, summer","price":12}`, applied: applied},
-		"somebody has given the value":        {given: `{"headline":"Hello","price":12,"summer":1,"50":2}`, applied: applied, want: nil},
-		"nothing else was applied":            {applied: `{"spec":{"modifications":{"summer":null}}}`, want: both[1:]},
-		"nothing was applied with a null":     {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":{"headline":"Hello"}}}`},
-		"what is null is no modification":     {given: `{"headline":"Hello"}`, applied: `{"metadata":{"creationTimestamp":null},"spec":{"modifications":{"headline":"Hello"}}}`},
-		"the annotation is no object":         {given: `{"headline":"Hello"}`, applied: `[":null"]`},
-		"the annotation has no modifications": {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":null}}`},
+		"of an item": {
+			given: `{"lines":[{"title":"Espresso","price":4},{"title":"Tea","price":3}]}`, applied: `{"spec":{"modifications":{"lines":[{"title":"Espresso","doppelt":null,"price":4,"50":null},{"title":"Tea","price":3}]}}}`,
+			want: []render.Warning{{Title: "Modification lines: no page uses lines.50", Details: details}, {Title: "Modification lines: no page uses lines.doppelt", Details: details}},
+		},
+		"of an item that keeps it": {
+			given: `{"lines":[{"title":"Espresso","price":4,"50":null}]}`, applied: `{}`,
+			want: []render.Warning{{Title: "Modification lines: no page uses lines.50", Details: strings.TrimPrefix(details, "kubectl apply has left it out: ")}},
+		},
+		"of an item that somebody has corrected": {given: `{"lines":[{"price":"4,50"}]}`, applied: `{"spec":{"modifications":{"lines":[{"price":4,"50":null}]}}}`},
+		"a field that pages use":                 {given: `{"lines":[{"title":"Tea"}]}`, applied: `{"spec":{"modifications":{"lines":[{"title":"Tea","price":null}]}}}`},
+		"another number of items":                {given: `{"lines":[]}`, applied: `{"spec":{"modifications":{"lines":[{"price":4,"50":null}]}}}`},
+		"a text for an object":                   {given: `{"lines":["x"]}`, applied: `{"spec":{"modifications":{"lines":[{"price":4,"50":null}]}}}`},
+		"the rest of a text and of a number":     {given: `{"headline":"Hello","price":12}`, applied: applied, want: both},
+		"another tool's field beside them":       {given: `{"headline":"Hello","price":12,"sold":true}`, applied: applied, want: both},
+		"somebody has corrected the job":         {given: `{"headline":"Hello, summer","price":12}`, applied: applied},
+		"somebody has given the value":           {given: `{"headline":"Hello","price":12,"summer":1,"50":2}`, applied: applied, want: nil},
+		"nothing else was applied":               {applied: `{"spec":{"modifications":{"summer":null}}}`, want: both[1:]},
+		"nothing was applied with a null":        {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":{"headline":"Hello"}}}`},
+		"what is null is no modification":        {given: `{"headline":"Hello"}`, applied: `{"metadata":{"creationTimestamp":null},"spec":{"modifications":{"headline":"Hello"}}}`},
+		"the annotation is no object":            {given: `{"headline":"Hello"}`, applied: `[":null"]`},
+		"the annotation has no modifications":    {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":null}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			template := newTemplate(1)
-			template.Spec.Pages[0].HTML = `<p data-param="headline">x</p><p data-if="sold">x</p><p data-param="price">1</p><p data-param="total">1</p>`
+			template.Spec.Pages[0].HTML = `<p data-param="headline">x</p><p data-if="sold">x</p><p data-param="price">1</p><p data-param="total">1</p><p data-each="lines"><b data-param="title">x</b><b data-param="price">1</b></p>`
 			job := newJob(func(s *platenv1alpha1.RenderJobSpec) {
 				if c.given != "" {
 					s.Modifications = raw(c.given)

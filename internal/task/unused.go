@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -72,12 +71,13 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 	return unused
 }
 
-// LeftOut returns the modifications that kubectl apply has left out of a job, because they are null. It knows them from kubectl's copy of what was
-// applied, which says nothing any more once somebody has changed what was applied with them.
-func LeftOut(job *platenv1alpha1.RenderJob) (keys []string) {
+// leftOut returns the modifications that kubectl apply has left out of a job, because they are null, and all those that were applied: it has left out
+// what is null in objects and lists, too. It knows them from kubectl's copy of what was applied, which says nothing any more once somebody has
+// changed what was applied with them.
+func leftOut(job *platenv1alpha1.RenderJob) (keys []string, was map[string]any) {
 	applied := job.Annotations[corev1.LastAppliedConfigAnnotation]
 	if !strings.Contains(applied, `":null`) { // spares most jobs the reading
-		return nil
+		return nil, nil
 	}
 	var manifest struct {
 		Spec struct {
@@ -85,28 +85,70 @@ func LeftOut(job *platenv1alpha1.RenderJob) (keys []string) {
 		} `json:"spec"`
 	}
 	if json.Unmarshal([]byte(applied), &manifest) != nil {
-		return nil
+		return nil, nil
 	}
 	was, err := values.Decode(manifest.Spec.Modifications)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	is := map[string]any{}
 	if m := job.Spec.Modifications; m != nil {
 		if is, err = values.Decode(m.Raw); err != nil {
-			return nil
+			return nil, nil
 		}
 	}
 	for key, value := range was {
 		switch now, ok := is[key]; {
 		case value == nil && !ok:
 			keys = append(keys, key)
-		case value != nil && !reflect.DeepEqual(now, value):
-			return nil
+		case value != nil && !sameWithoutNulls(now, value):
+			return nil, nil
 		}
 	}
 	slices.Sort(keys)
-	return keys
+	return keys, was
+}
+
+// sameWithoutNulls reports whether a value is what was applied, or that without the fields of objects that are null.
+func sameWithoutNulls(now, was any) bool {
+	switch was := was.(type) {
+	case map[string]any:
+		now, ok := now.(map[string]any)
+		for name, value := range was {
+			field, there := now[name]
+			ok = ok && (value == nil && !there || sameWithoutNulls(field, value))
+		}
+		for name := range now {
+			_, there := was[name]
+			ok = ok && there
+		}
+		return ok
+	case []any:
+		now, ok := now.([]any)
+		ok = ok && len(now) == len(was)
+		for i := 0; ok && i < len(was); i++ {
+			ok = sameWithoutNulls(now[i], was[i])
+		}
+		return ok
+	default:
+		return now == was
+	}
+}
+
+// hasNull reports whether a value has null in a field, given by its path, of it or of one of its items.
+func hasNull(value any, path []string) bool {
+	switch value := value.(type) {
+	case []any:
+		return slices.ContainsFunc(value, func(item any) bool { return hasNull(item, path) })
+	case map[string]any:
+		if len(path) == 0 {
+			return false
+		}
+		field, ok := value[path[0]]
+		return ok && hasNull(field, path[1:])
+	default:
+		return value == nil && len(path) == 0
+	}
 }
 
 // WrongBackgrounds returns those of modifications, a JSON object, that are no background of the canvas, with what is wrong as the hint: the template's
@@ -210,6 +252,8 @@ func unusedFields(total int, html func(page int) (string, bool)) func(modificati
 				hint := fmt.Sprintf("the template uses these fields of %.100s: %.500s", parent, strings.Join(field.Known, ", "))
 				if unquoted := nearest.Unquoted(last, field.Known); unquoted != "" {
 					hint = unquoted
+				} else if hasNull(modifications[key], strings.Split(strings.TrimPrefix(field.Path, name+"."), ".")) {
+					hint = nearest.NoValue
 				} else if near := nearest.Name(last, field.Known); near != "" {
 					hint = fmt.Sprintf("did you mean %.100s.%.100s?", parent, near)
 				}
