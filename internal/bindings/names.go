@@ -82,12 +82,22 @@ func (n Names) Styles(key string) bool {
 // MayUse tells whether the page may use a modification. key has no page's number.
 func (n Names) MayUse(key string) bool {
 	id, _, style := strings.Cut(key, ".")
+	byScript := n.anyValue
+	if style && id != "" {
+		byScript = n.anyElement
+	}
+	return byScript || n.Uses(key)
+}
+
+// Uses tells whether the page uses a modification whatever its scripts do. key has no page's number.
+func (n Names) Uses(key string) bool {
+	id, _, style := strings.Cut(key, ".")
 	switch {
 	case OfEveryPage(key), n.paths[key]:
 		return true
 	case style && id != "":
-		return n.anyElement || n.elements[id]
+		return n.elements[id]
 	default:
-		return n.anyValue || n.values[key]
+		return n.values[key]
 	}
 }

@@ -248,11 +248,13 @@ func mayBeUnused(task render.Task, given []string, names func(page int) *binding
 		uses := func(n int) bool {
 			return (number == "" || number == strconv.Itoa(n)) && (names(n) == nil || names(n).MayUse(name))
 		}
+		surely := func(n int) bool { return uses(n) && names(n) != nil && names(n).Uses(name) }
 		otherwise := func(n int) bool { return uses(n) && (names(n) == nil || !names(n).Styles(name)) }
 		switch {
 		case !byKey[key]:
 			keys = append(keys, key)
-		case len(left) > 0 && !slices.ContainsFunc(rendered, uses) && slices.ContainsFunc(left, uses):
+		case !slices.ContainsFunc(rendered, uses) && slices.ContainsFunc(left, uses),
+			!slices.ContainsFunc(rendered, surely) && slices.ContainsFunc(left, surely): // the rendered pages have scripts, which may use anything
 			keys = append(keys, key)
 			if !slices.ContainsFunc(left, otherwise) {
 				styles = append(styles, key)

@@ -460,7 +460,7 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 	from := func(key string) *platenv1alpha1.HTMLSource {
 		return &platenv1alpha1.HTMLSource{ConfigMapKeyRef: platenv1alpha1.ConfigMapKeySelector{Name: "pages", Key: key}}
 	}
-	maps := configMaps{"pages/plain": `<p>x</p>`, "pages/footer": `<p data-param="footer">x</p>`, "pages/script": `<script>draw(platen.modifications)</script>`}
+	maps := configMaps{"pages/plain": `<p>x</p>`, "pages/footer": `<p data-param="footer">x</p>`, "pages/script": `<script>draw(platen.modifications)</script>`, "pages/clock": `<script>tick()</script>`}
 	for name, c := range map[string]struct {
 		pages []int32
 		third *platenv1alpha1.HTMLSource
@@ -473,6 +473,7 @@ func TestBuildTellsWhichModificationsNoPageNeedsToUse(t *testing.T) {
 		"that one":                 {pages: []int32{1}, third: from("plain"), want: []string{"price"}},
 		"a page from a ConfigMap":  {pages: []int32{1}, third: from("footer"), want: []string{"footer", "price"}},
 		"a page that is not there": {pages: []int32{1, 2}, third: from("gone"), want: []string{"footer", "given", "headlin", "page3@headline", "price", "titel.color"}},
+		"that one has a script":    {pages: []int32{3}, third: from("clock"), want: []string{"headline", "page1@headline", "price", "title.color"}, styles: []string{"title.color"}},
 		"one has a script":         {pages: []int32{1}, third: from("script"), want: []string{"footer", "given", "headlin", "page3@headline", "price", "titel.color"}},
 	} {
 		t.Run(name, func(t *testing.T) {
