@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/platen-dev/platen/internal/render"
 )
 
 var (
@@ -137,6 +139,22 @@ func documentedStyles(t *testing.T) (names []string) {
 		t.Fatalf("only %v", names)
 	}
 	return names
+}
+
+// So does one of two names of a style. A style beside another is none of them.
+func TestOneStyleByTwoNames(t *testing.T) {
+	b := start(t)
+	for _, c := range []struct{ first, second, firstValue, secondValue string }{
+		{"a.backgroundColor", "a.bgColor", "red", "blue"}, {"a.bgColor", "a.textBackgroundColor", "red", "blue"}, {"a.background", "a.bg", "red", "blue"},
+		{"a.bgRadius", "a.borderRadius", "1", "2"}, {"a.left", "a.x", "1px", "2"}, {"a.rotate", "a.rotation", "1deg", "2"}, {"a.textStrokeWidth", "a.webkitTextStrokeWidth", "1", "2px"},
+	} {
+		picture := task("png", `<p id="a">x</p>`)
+		picture.Modifications = map[string]any{c.first: c.firstValue, c.second: c.secondValue, "a.backgroundPosition": "center"}
+		_, warnings := run(t, b, picture)
+		if want := []render.Warning{{Title: "Modification " + c.first + " does not count", Details: c.second + " is the same style"}}; !cmp.Equal(want, warnings) {
+			t.Errorf("%s and %s: %v", c.first, c.second, warnings)
+		}
+	}
 }
 
 // Of two spellings of a style, the one that does not count gets a warning.

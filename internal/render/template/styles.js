@@ -259,14 +259,21 @@
     return properties.get(fold(name));
   };
 
+  // same has the styles that are another one by a second name.
+  const same = new Map(Object.entries({
+    bg: 'background', bgcolor: 'backgroundcolor', textbackgroundcolor: 'backgroundcolor', backgroundradius: 'borderradius', bgradius: 'borderradius',
+    textbackgroundradius: 'borderradius', x: 'left', y: 'top', rotation: 'rotate', textstroke: 'webkittextstroke', textstrokewidth: 'webkittextstrokewidth',
+    textstrokecolor: 'webkittextstrokecolor',
+  }));
   // given has the key of each style that an element has been given, by the style's name.
   const given = new WeakMap();
   const setOnce = (element, key, name) => {
     if (name.startsWith('--')) return; // custom properties differ in their case and hyphens
     if (!given.has(element)) given.set(element, new Map());
-    const before = given.get(element).get(fold(name));
+    const style = same.get(fold(name)) ?? fold(name);
+    const before = given.get(element).get(style);
     if (before) warn(`Modification ${before} does not count`, `${key} is the same style`);
-    given.get(element).set(fold(name), key);
+    given.get(element).set(style, key);
   };
 
   const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
@@ -301,7 +308,7 @@
   };
   const warnUnknown = (element, key, name) => {
     const { param } = element.dataset ?? {};
-    if (param && /^(text|textcontent|value|content|html|innerhtml|src|source|image|picture)$/.test(fold(name))) {
+    if (param && /^(text|textcontent|value|content|html|innerhtml|src|source|url|image|picture)$/.test(fold(name))) {
       warn(`Modification ${key} names no CSS property`, `to change what the element shows, give ${param}`);
       return;
     }
