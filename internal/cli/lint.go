@@ -268,6 +268,8 @@ func (l *lintCommand) template(ctx context.Context, t *platenv1alpha1.RenderTemp
 	case errors.As(err, &invalid), errors.As(err, &failed) && failed.Terminal:
 		if !slices.ContainsFunc(findings, func(f lint.Finding) bool { return f.Severity == lint.Error }) {
 			painted = append(painted, renderFails("a job with the defaults", "%s", err))
+		} else {
+			fmt.Fprintf(l.ErrOut, "The pages of RenderTemplate '%s' are not rendered, and not checked with a browser, before its errors are corrected\n", t.Name)
 		}
 	case err != nil:
 		return nil, err

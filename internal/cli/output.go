@@ -380,14 +380,21 @@ func (f *outputFlags) modifications(reader valueReader) (modifications map[strin
 // itemsInOne matches what looks like several items of a list, with commas between them.
 var itemsInOne = regexp.MustCompile(`^[^\s,:]+(,[^\s,:]+)+$`)
 
-// warnItemsInOne warns of values of --set that are a list of one item, and look like several: items have lines of their own.
-func (f *outputFlags) warnItemsInOne(out io.Writer, spec platenv1alpha1.RenderJobSpec) {
+// warnShellText warns of values of --set that a shell leaves as they are, and that look like something else: a list of one item like several, which have
+// lines of their own, and a backslash with an n like a line break.
+func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJobSpec) {
 	modifications := map[string]any{}
 	if spec.Modifications != nil {
 		_ = json.Unmarshal(spec.Modifications.Raw, &modifications) // it was made of an object
 	}
 	for _, pair := range f.set {
 		key, text, _ := strings.Cut(pair, "=")
+		if value, _ := modifications[key].(string); value == text && strings.Contains(text, `\n`) {
+			broken, err := json.Marshal(strings.ReplaceAll(text, `\n`, "\n"))
+			if err == nil {
+				fmt.Fprintf(out, "Warning: --set %s has a backslash and an n; for a line break, write --set-json %s\n", plain(key), shellWord(key+"="+string(broken)))
+			}
+		}
 		if list, _ := modifications[key].([]any); len(list) != 1 || list[0] != text || !itemsInOne.MatchString(text) {
 			continue
 		}

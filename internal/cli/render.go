@@ -170,7 +170,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	if err := r.refuse(ctx, job, mistaken, found); err != nil {
 		return err
 	}
-	r.warnItemsInOne(r.ErrOut, spec)
+	r.warnShellText(r.ErrOut, spec)
 	r.warnUnused(ctx, c, template, spec)
 	return r.render(ctx, c, job, len(template.Spec.Pages))
 }

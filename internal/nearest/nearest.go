@@ -98,6 +98,26 @@ func OfElement(key string, ids []string) string {
 	return fmt.Sprintf("it is the id of an element: data-param=%[1]q there makes it a value, and a style of the element is %[1]s.color, for instance", key)
 }
 
+// Fields says which fields of an object the names have, of a key with a field that they lack; empty if none.
+func Fields(key string, names []string) string {
+	object, _, ok := strings.Cut(key, ".")
+	var fields []string
+	for _, name := range names {
+		if field, isField := strings.CutPrefix(name, object+"."); isField && !slices.Contains(fields, field) {
+			fields = append(fields, field)
+		}
+	}
+	if !ok || len(fields) == 0 {
+		return ""
+	}
+	slices.Sort(fields)
+	const most = 10
+	if more := len(fields) - most; more > 0 {
+		fields = append(fields[:most], fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("the template uses these fields of %s: %s", object, strings.Join(fields, ", "))
+}
+
 // NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.
 const NoValue = "it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
 

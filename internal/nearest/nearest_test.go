@@ -3,7 +3,10 @@
 
 package nearest
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestName(t *testing.T) {
 	names := []string{"square", "story", "a3", "a4", "banner", "i"}
@@ -42,6 +45,23 @@ func TestOfElement(t *testing.T) {
 		if got := OfElement(key, ids); got != "" {
 			t.Errorf("%q: %q", key, got)
 		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	names := []string{"customer", "customer.name", "customer.city", "customer.name", "customers.x", "order"}
+	for key, want := range map[string]string{
+		"customer.zip": "the template uses these fields of customer: city, name", "customer": "", "order.total": "", ".x": "", "": "",
+	} {
+		if got := Fields(key, names); got != want {
+			t.Errorf("%q: %q, want %q", key, got, want)
+		}
+	}
+	for n := range 12 {
+		names = append(names, fmt.Sprintf("order.%02d", n))
+	}
+	if got, want := Fields("order.x", names), "the template uses these fields of order: 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 2 more"; got != want {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -4,6 +4,7 @@
 package task
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -64,7 +65,7 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 		case near != "":
 			u.Hint = fmt.Sprintf("did you mean %s?", near)
 		default:
-			u.Hint = nearest.OfElement(name, elements)
+			u.Hint = cmp.Or(nearest.OfElement(name, elements), nearest.Fields(name, known))
 		}
 		unused = append(unused, u)
 	}

@@ -40,7 +40,7 @@ func TestUnusedKeys(t *testing.T) {
 		t.Errorf("keys with an unknown page (-want +got):\n%s", diff)
 	}
 	pages[1] = `<b data-param="order.total">x</b>`
-	want = []UnusedKey{{"order.totl", "did you mean order.total?"}, {"order.tax", ""}}
+	want = []UnusedKey{{"order.totl", "did you mean order.total?"}, {"order.tax", "the template uses these fields of order: total"}}
 	if diff := cmp.Diff(want, UnusedKeys([]string{"order.total", "order.totl", "order.tax"}, 2, html)); diff != "" {
 		t.Errorf("fields of an object (-want +got):\n%s", diff)
 	}

@@ -298,6 +298,8 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		hint = "; " + unquoted
 	} else if ofElement := nearest.OfElement(name, elements); ofElement != "" {
 		hint = "; " + ofElement
+	} else if fields := nearest.Fields(name, names); fields != "" {
+		hint = "; " + fields
 	}
 	switch {
 	case !rendered && exists(only, total):
