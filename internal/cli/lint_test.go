@@ -77,6 +77,7 @@ spec:
 		"a wrong job only":      {args: []string{"-f", wrong}, code: exitFailed, text: "spec.output.scale: '0' must be a decimal number from 0.1 to 10"},
 		"a job as JSON":         {args: []string{"-f", job, "-o", "json"}, text: "[]"},
 		"a name for a job":      {args: []string{"-f", job, "summer"}, code: exitFailed, text: "holds no RenderTemplate of"},
+		"a wrong default":       {args: []string{"-f", write(strings.Replace(named("card", `html: "<p data-if=a>x"`), "spec:", "spec:\n  parameters: [{name: a, type: boolean, default: x}]", 1))}, code: exitRenderFailed, text: "The pages of RenderTemplate 'card' are not rendered, and not checked with a browser, before its errors are corrected\n"},
 		"nothing of Platen":     {args: []string{"-f", write("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n")}, code: exitFailed, text: "holds no RenderTemplate of"},
 		"another output":        {args: []string{"-f", good, "-o", "yaml"}, code: exitUsage, text: `-o must be json, not "yaml"`},
 		"no file":               {args: []string{"-f", "/nowhere.yaml"}, code: exitFailed, text: "no such file"},
