@@ -20,7 +20,7 @@ import (
 func trim(object any) (any, error) {
 	if accessor, err := meta.Accessor(object); err == nil { // else it tells of an object that is gone
 		accessor.SetManagedFields(nil)
-		if job, ok := object.(*platenv1alpha1.RenderJob); !ok || task.LeftOut(job) == nil {
+		if job, ok := object.(*platenv1alpha1.RenderJob); !ok || !task.HasLeftOut(job) {
 			delete(accessor.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -30,10 +31,11 @@ func TestTrimKeepsWhatControllersRead(t *testing.T) {
 	if job.ManagedFields != nil || !maps.Equal(job.Annotations, map[string]string{platenv1alpha1.RetryUploadsAnnotation: "now"}) || job.Name != "summer" {
 		t.Errorf("got %+v", job.ObjectMeta)
 	}
-	const applied = `{"spec":{"modifications":{"summer":null}}}`
-	job.Annotations[corev1.LastAppliedConfigAnnotation] = applied
-	if _, err := trim(job); err != nil || job.Annotations[corev1.LastAppliedConfigAnnotation] != applied {
-		t.Errorf("what kubectl apply has left out: %v, %v", job.Annotations, err)
+	for is, applied := range map[string]string{`{}`: `{"spec":{"modifications":{"summer":null}}}`, `{"lines":[{"price":4}]}`: `{"spec":{"modifications":{"lines":[{"price":4,"50":null}]}}}`} {
+		job.Annotations[corev1.LastAppliedConfigAnnotation], job.Spec.Modifications = applied, &apiextensionsv1.JSON{Raw: []byte(is)}
+		if _, err := trim(job); err != nil || job.Annotations[corev1.LastAppliedConfigAnnotation] != applied {
+			t.Errorf("what kubectl apply has left out: %v, %v", job.Annotations, err)
+		}
 	}
 	pod := podspec.Build(podspec.Config{OutboundAllow: "10.1.2.0/24"}, "marketing", "pod", []byte("key"))
 	pod.Spec.NodeName, pod.Status.Phase = "node", corev1.PodRunning

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -72,8 +73,8 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 	return unused
 }
 
-// leftOut returns the modifications that kubectl apply has left out of a job, because they are null, and all those that were applied: it has left out
-// what is null in objects and lists, too. It knows them from kubectl's copy of what was applied, which says nothing any more once somebody has
+// leftOut returns the modifications that kubectl apply has left out of a job, because they are null, and all those that were applied, nil if it has left
+// out nothing: it leaves out what is null in objects and lists, too. It knows them from kubectl's copy of what was applied, which says nothing any more once somebody has
 // changed what was applied with them.
 func leftOut(job *platenv1alpha1.RenderJob) (keys []string, was map[string]any) {
 	applied := job.Annotations[corev1.LastAppliedConfigAnnotation]
@@ -98,16 +99,29 @@ func leftOut(job *platenv1alpha1.RenderJob) (keys []string, was map[string]any) 
 			return nil, nil
 		}
 	}
+	inside := false // of an object or a list
 	for key, value := range was {
 		switch now, ok := is[key]; {
 		case value == nil && !ok:
 			keys = append(keys, key)
-		case value != nil && !sameWithoutNulls(now, value):
+		case value == nil || reflect.DeepEqual(now, value):
+		case sameWithoutNulls(now, value):
+			inside = true
+		default:
 			return nil, nil
 		}
 	}
+	if len(keys) == 0 && !inside {
+		return nil, nil
+	}
 	slices.Sort(keys)
 	return keys, was
+}
+
+// HasLeftOut reports whether kubectl apply has left something out of a job's modifications.
+func HasLeftOut(job *platenv1alpha1.RenderJob) bool {
+	_, was := leftOut(job)
+	return was != nil
 }
 
 // sameWithoutNulls reports whether a value is what was applied, or that without the fields of objects that are null.
