@@ -52,7 +52,7 @@ type Request struct {
 // RenderOptions say what to render of a template, and how to answer.
 type RenderOptions struct {
 	Modifications Object              `json:"modifications"`
-	Response      ResponseOptions     `json:"response"`
+	Response      ResponseOptions     `json:"response" instead:"output"`
 	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Default: to every automatic connection of the workspace."`
 	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be in response."`
 	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4, webm and gif. May also be in response."`

@@ -392,6 +392,7 @@ func TestNamesOfAModification(t *testing.T) {
 // Whoever sends an option in the wrong object learns where it belongs.
 func TestFieldsOfAnotherObject(t *testing.T) {
 	for body, want := range map[string]string{
+		`"output":{"format":"pdf"}`:                  "did you mean 'response'?",
 		`"format":"jpg"`:                             "did you mean 'response.format'?",
 		`"responseFormat":"jpg"`:                     "did you mean 'response.format'?",
 		`"response":{"response_format":"jpg"}`:       "did you mean 'format'?",
