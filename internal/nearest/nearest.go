@@ -118,6 +118,16 @@ func Fields(key string, names []string) string {
 	return fmt.Sprintf("the template uses these fields of %s: %s", object, strings.Join(fields, ", "))
 }
 
+// OfValue says of a style that is for no element what its key has in place of one: a value that pages ask for, or repeat an element with; empty if it is
+// none.
+func OfValue(key string, names []string) string {
+	value, style, ok := strings.Cut(key, ".")
+	if !ok || !slices.Contains(names, value) {
+		return ""
+	}
+	return fmt.Sprintf("%[1]s is a value that no data-param shows: give an element the id %[1]s; the items of a list that data-param=\"item\" shows are item, as in item.%[2]s", value, style)
+}
+
 // NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.
 const NoValue = "it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
 

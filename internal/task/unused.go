@@ -66,7 +66,7 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 		case near != "":
 			u.Hint = fmt.Sprintf("did you mean %s?", near)
 		default:
-			u.Hint = cmp.Or(nearest.OfElement(name, elements), nearest.Fields(name, known))
+			u.Hint = cmp.Or(nearest.OfElement(name, elements), nearest.Fields(name, known), nearest.OfValue(name, known))
 		}
 		unused = append(unused, u)
 	}

@@ -4,6 +4,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -294,12 +295,8 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		hint = "; " + nearest.NoValue
 	} else if near := nearest.Key(key, names, elements, total); near != "" {
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
-	} else if unquoted := nearest.Unquoted(key, names); unquoted != "" {
-		hint = "; " + unquoted
-	} else if ofElement := nearest.OfElement(name, elements); ofElement != "" {
-		hint = "; " + ofElement
-	} else if fields := nearest.Fields(name, names); fields != "" {
-		hint = "; " + fields
+	} else if other := cmp.Or(nearest.Unquoted(key, names), nearest.OfElement(name, elements), nearest.Fields(name, names), nearest.OfValue(name, names)); other != "" {
+		hint = "; " + other
 	}
 	switch {
 	case !rendered && exists(only, total):
