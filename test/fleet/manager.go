@@ -22,6 +22,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/platen-dev/platen/test/program"
 )
 
 const (
@@ -58,27 +60,17 @@ type Manager struct {
 // NewManager creates the pod of a manager. The manager reaches the API server at kubeconfig, a file that Kubeconfig has written.
 func (w *World) NewManager(ctx context.Context, name, kubeconfig string, arguments ...string) (*Manager, error) {
 	m := &Manager{Name: name, Log: filepath.Join(w.Folder, name+".log"), binary: w.binary, kubeconfig: kubeconfig, arguments: arguments}
-	for _, address := range []*string{&m.dispatch, &m.content, &m.probes, &m.profile} {
-		var err error
-		if *address, err = FreeAddress(ctx); err != nil {
-			return nil, err
-		}
+	addresses, err := program.FreeAddresses(ctx, 4)
+	if err != nil {
+		return nil, err
 	}
+	m.dispatch, m.content, m.probes, m.profile = addresses[0], addresses[1], addresses[2], addresses[3]
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: ManagerNamespace, Name: name, Annotations: map[string]string{addressAnnotation: m.dispatch},
 		Labels: map[string]string{"app.kubernetes.io/name": "platen", "app.kubernetes.io/component": "manager"},
 	}}
 	pod.Spec.Containers = []corev1.Container{{Name: "manager", Image: "manager"}}
 	return m, w.Client.Create(ctx, pod)
-}
-
-// FreeAddress returns a loopback address on which nothing listens.
-func FreeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // Content returns the address of the content server.

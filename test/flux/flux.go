@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/platen-dev/platen/test/fleet"
 	"github.com/platen-dev/platen/test/program"
 )
 
@@ -55,10 +54,11 @@ func Start(ctx context.Context, root string, config *rest.Config, kubeconfig, fo
 	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: crds, ErrorIfPathMissing: true}); err != nil {
 		return nil, fmt.Errorf("installing Flux's CRDs: %w", err)
 	}
-	artifacts, err := fleet.FreeAddress(ctx)
+	free, err := program.FreeAddresses(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
+	artifacts := free[0]
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Controllers{stop: stop}
 	for _, name := range names {

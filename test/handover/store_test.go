@@ -13,7 +13,7 @@ import (
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/test/bench/card"
-	"github.com/platen-dev/platen/test/fleet"
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/s3"
 )
 
@@ -23,8 +23,9 @@ func TestTheStoreIsAway(t *testing.T) {
 	for name, value := range s3.Credentials { // for the manager
 		t.Setenv(name, value)
 	}
-	address, err := fleet.FreeAddress(t.Context())
+	free, err := program.FreeAddresses(t.Context(), 1)
 	w.must(err)
+	address := free[0]
 	m := w.manager("platen-manager-a", "--content-store=s3://"+s3.Bucket+"?region=eu-central-1&use_path_style=true&endpoint=http://"+address)
 	w.must(m.Start())
 	w.eventually("the manager waits for its store", func() (bool, error) {

@@ -1,7 +1,7 @@
 // Copyright The Platen Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package program builds programs for tests: Platen's own, and those that others wrote, from the modules of hack/tools.
+// Package program builds programs for tests, Platen's own and those that others wrote, from the modules of hack/tools, and finds addresses for them.
 package program
 
 import (

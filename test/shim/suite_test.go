@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -111,7 +110,9 @@ type process struct {
 // start starts a shim with the rights of its service account. It ends with the spec.
 func start(flags ...string) *process {
 	GinkgoHelper()
-	address, probes := free(), free()
+	addresses, err := program.FreeAddresses(context.Background(), 2)
+	Expect(err).NotTo(HaveOccurred())
+	address, probes := addresses[0], addresses[1]
 	command := exec.Command(binary, append([]string{
 		"--bind-address=" + address, "--health-probe-bind-address=" + probes, "--content-url=" + files.URL, "--zap-log-level=debug",
 	}, flags...)...)
@@ -133,14 +134,6 @@ func start(flags ...string) *process {
 // logged returns the output of the process.
 func (p *process) logged() string {
 	return string(bytes.Join([][]byte{p.Out.Contents(), p.Err.Contents()}, nil))
-}
-
-func free() string {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func kubeconfig() string {

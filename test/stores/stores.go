@@ -124,12 +124,11 @@ func (s Azure) NewContainer(t *testing.T, name string) *container.Client {
 // freeAddress returns a loopback address on which nothing listens.
 func freeAddress(t *testing.T) (address, host, port string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := program.FreeAddresses(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = listener.Addr().String()
-	_ = listener.Close()
+	address = free[0]
 	host, port, err = net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
