@@ -57,6 +57,9 @@ func (s *Server) startFrom(r *http.Request, v *visitor, form *formView) error {
 		}
 	}
 	form.fill(job)
+	if isPreview(job) {
+		return nil
+	}
 	form.Lost = append(form.Lost, lostSpec(job.Spec, s.TTL)...)
 	if job.Annotations[platenv1alpha1.WebhookURLAnnotation] != "" {
 		form.Lost = append(form.Lost, "the annotation "+platenv1alpha1.WebhookURLAnnotation)
@@ -87,6 +90,14 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 			f.Truthy = append(f.Truthy, i.Label)
 		}
 	}
+	if !isPreview(job) { // the page has chosen the rest
+		f.fillOutput(job)
+	}
+	f.fillMore(job)
+}
+
+// fillOutput puts what a job makes of its values, and where that goes, into the form.
+func (f *formView) fillOutput(job *platenv1alpha1.RenderJob) {
 	if format := job.Spec.Output.Format; format != "" {
 		f.Format = string(format)
 	}
@@ -99,12 +110,11 @@ func (f *formView) fill(job *platenv1alpha1.RenderJob) {
 	if f.Destination, f.Folder, ok = f.Accounts.of(job.Spec.Connections); !ok {
 		lost := "connections"
 		if gone := f.Accounts.gone(job.Spec.Connections); len(gone) > 0 {
-			lost += " (" + strings.Join(gone, ", ") + ": deleted, or switched off)"
+			lost += " (" + strings.Join(gone, "; ") + ")"
 			f.Destination = noUpload // the other accounts were not meant
 		}
 		f.Lost = append(f.Lost, lost)
 	}
-	f.fillMore(job)
 }
 
 // fillMore keeps the modifications of a job that have no field.

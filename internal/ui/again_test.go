@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
@@ -146,6 +147,17 @@ func TestFillSaysWhatTheJobRefuses(t *testing.T) {
 	}
 }
 
+// The page has chosen the format and the limits of a preview, so the form takes its values alone.
+func TestFillFromAPreview(t *testing.T) {
+	form := formView{Inputs: []input{{Name: "x", Type: platenv1alpha1.ParameterText}}}
+	job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{platenv1alpha1.PreviewLabel: "true"}}}
+	job.Spec.Modifications, job.Spec.Output.Format, job.Spec.Output.Quality = &apiextensionsv1.JSON{Raw: []byte(`{"x":"a","page2@x":"b"}`)}, "jpg", 40
+	job.Spec.Connections = []platenv1alpha1.JobConnection{}
+	if form.fill(job); form.Inputs[0].Value != "a" || form.More != `{"page2@x":"b"}` || form.Format != "" || form.Lost != nil || form.Destination != "" {
+		t.Errorf("%+v", form)
+	}
+}
+
 // A page shows a list in place of a text as JSON, so the field has that.
 func TestFillKeepsAListOfATextField(t *testing.T) {
 	form := formView{Inputs: []input{{Name: "x", Label: "Title", Type: platenv1alpha1.ParameterText, Undeclared: true}}}
@@ -181,7 +193,7 @@ func TestFillTheRest(t *testing.T) {
 		t.Error(diff)
 	}
 	known := formView{Accounts: destinations{Known: true, Targets: []target{{Provider: "dropbox", Name: "a"}}}}
-	if known.fill(job); !slices.Contains(known.Lost, "connections (gone: deleted, or switched off)") || known.Destination != noUpload {
+	if known.fill(job); !slices.Contains(known.Lost, "connections (gone with folder /x: deleted, or switched off)") || known.Destination != noUpload {
 		t.Errorf("lost %v, to %q", known.Lost, known.Destination)
 	}
 	job.Spec.TimeoutSeconds, job.Spec.UploadTimeoutSeconds, job.Spec.BackoffLimit, job.Spec.Priority = 900, 60, new(int32(0)), new(int32(5))

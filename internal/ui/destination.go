@@ -5,6 +5,7 @@ package ui
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -110,15 +111,19 @@ func (d destinations) Everyone() string {
 // Nobody tells that no connection receives the renders of the workspace.
 func (d destinations) Nobody() bool { return d.Known && len(d.Automatic()) == 0 }
 
-// gone names the connections of a job that a form cannot upload to; none if that is not known.
+// gone says of the connections of a job that a form cannot upload to why that is, with their folders; nothing if it is not known.
 func (d destinations) gone(connections []platenv1alpha1.JobConnection) []string {
 	var names []string
 	for _, c := range connections {
 		name := ptr.Deref(c.Name, "")
 		isThere := slices.ContainsFunc(d.Targets, func(t target) bool { return t.Provider == c.Provider && t.Name == name })
-		if d.Known && name != "" && !isThere {
-			names = append(names, name)
+		if !d.Known || name == "" || isThere {
+			continue
 		}
+		if c.Folder != "" {
+			name += fmt.Sprintf(" with folder %s", c.Folder)
+		}
+		names = append(names, name+": deleted, or switched off")
 	}
 	return names
 }
