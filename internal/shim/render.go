@@ -138,6 +138,7 @@ func (s *Server) start(
 		return nil, 0, err
 	}
 	request.Modifications = request.Modifications.textsFor(template)
+	placeValues(warnings, wrong.unknown, template)
 	if hook := cmp.Or(request.Webhook, request.WebhookURL); s.WebhookBlocked != nil && s.WebhookBlocked(hook) {
 		warnings = append(warnings, Warning{
 			"The webhook cannot be called", "only public addresses on the ports 80 and 443 are; an administrator can allow others with the shim's flag --webhook-allow",

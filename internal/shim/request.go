@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/task"
 	"github.com/platen-dev/platen/internal/values"
@@ -454,6 +455,25 @@ func namedValue(name string, entry map[string]json.RawMessage) (values map[strin
 }
 
 var pageKey = regexp.MustCompile(`^page[0-9]{1,4}@`)
+
+// placeValues says in the warnings of a request where a value of its template belongs that is a field of the request. unknown are the first fields that no
+// request has.
+func placeValues(warnings []Warning, unknown []string, template *platenv1alpha1.RenderTemplate) {
+	known := bindings.Cached(template)
+	for i, w := range warnings {
+		for _, name := range unknown {
+			isValue := slices.ContainsFunc(known, func(p bindings.Parameter) bool { return p.Name == name })
+			if isValue && w == (Warning{Title: unknownField(name)}) {
+				warnings[i].Details = "it is a value of the template: put it into modifications"
+			}
+		}
+	}
+}
+
+// unknownField is the title of the warning about a field that a request does not have.
+func unknownField(path string) string {
+	return fmt.Sprintf("Field '%.100s' is not known and was ignored", path)
+}
 
 // textsFor returns modifications in which true and false are texts where the template's parameter is a text. YAML's no is false, so a job
 // refuses them; JSON has no such words.
@@ -998,7 +1018,7 @@ func (t *tidier) tidyFields(object json.RawMessage, kind reflect.Type, path stri
 		at := slices.Index(names, plainName(name))
 		if at < 0 || fields[at].Anonymous {
 			if len(ignored) <= maxWarnings { // there may be many thousands
-				ignored = append(ignored, Warning{fmt.Sprintf("Field '%.100s' is not known and was ignored", full), t.meantField(name, path, fields)})
+				ignored = append(ignored, Warning{unknownField(full), t.meantField(name, path, fields)})
 			}
 			if path == "" && len(t.unknown) < maxUnknown {
 				t.unknown = append(t.unknown, name)

@@ -1909,3 +1909,24 @@ func TestModificationsOfATemplateWithoutParameters(t *testing.T) {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
+
+// A value beside modifications changes nothing; the warning says where it belongs.
+func TestValuesBesideModifications(t *testing.T) {
+	template := &platenv1alpha1.RenderTemplate{}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "headline"}, {Name: "format"}}
+	wrong := &fieldsError{}
+	_, warnings, err := parseInto[Request]([]byte(`{"templateId":"card","headline":"Hi","format":"pdf","colour":"red"}`), wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	placeValues(warnings, wrong.unknown, template)
+	want := []Warning{
+		{"Field 'colour' is not known and was ignored", ""},
+		{"Field 'format' is not known and was ignored", "did you mean 'response.format'?"},
+		{"Field 'headline' is not known and was ignored", "it is a value of the template: put it into modifications"},
+	}
+	slices.SortFunc(warnings, func(a, b Warning) int { return strings.Compare(a.Title, b.Title) })
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
