@@ -67,10 +67,27 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 			u.Hint = fmt.Sprintf("did you mean %s?", near)
 		default:
 			u.Hint = cmp.Or(nearest.OfElement(name, elements), nearest.Fields(name, known), nearest.OfValue(name, known))
+			for n := 1; n <= total && number != "" && u.Hint == ""; n++ {
+				u.Hint = onOtherPage(n, names(n), name)
+			}
 		}
 		unused = append(unused, u)
 	}
 	return unused
+}
+
+// onOtherPage says that a page uses a key which is for another one; empty if it does not.
+func onOtherPage(n int, page *bindings.Names, name string) string {
+	if page == nil {
+		return ""
+	}
+	if page.Uses(name) {
+		return fmt.Sprintf("page %d uses it", n)
+	}
+	if ofElement := nearest.OfElement(name, page.Elements()); ofElement != "" {
+		return fmt.Sprintf("%s; the element is on page %d", ofElement, n)
+	}
+	return ""
 }
 
 // leftOut returns the modifications that kubectl apply has left out of a job, because they are null, and all those that were applied, nil if it has left

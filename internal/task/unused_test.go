@@ -17,14 +17,15 @@ func TestUnusedKeys(t *testing.T) {
 	keys := []string{
 		"headline", "sold", "title.color", "page1@headline", "page2@price", "canvasBackgroundColor", "page1@canvasBackgroundImage",
 		"hedline", "foo", "Page1@headline", "page2@headline", "page3@headline", "titel.color", "page2@pricee", "canvasBackgroundColour", "", "page0@headline", "page01@headline",
-		"titel", "page1@title", "solt.color", "headlin.color",
+		"titel", "page1@title", "page2@title", "solt.color", "headlin.color",
 	}
 	want := []UnusedKey{
-		{"hedline", "did you mean headline?"}, {"foo", ""}, {"Page1@headline", "did you mean page1@headline?"}, {"page2@headline", ""}, {"page3@headline", "the template has 2 pages"},
+		{"hedline", "did you mean headline?"}, {"foo", ""}, {"Page1@headline", "did you mean page1@headline?"}, {"page2@headline", "page 1 uses it"}, {"page3@headline", "the template has 2 pages"},
 		{"titel.color", "did you mean title.color?"}, {"page2@pricee", "did you mean page2@price?"}, {"canvasBackgroundColour", "did you mean canvasBackgroundColor?"}, {"", ""},
 		{"page0@headline", "pages count from 1, as in page1@headline"}, {"page01@headline", "pages count from 1, as in page1@headline"},
 		{"titel", ""},
 		{"page1@title", `it is the id of an element: data-param="title" there makes it a value, and a style of the element is title.color, for instance`},
+		{"page2@title", `it is the id of an element: data-param="title" there makes it a value, and a style of the element is title.color, for instance; the element is on page 1`},
 		{"solt.color", ""}, {"headlin.color", "did you mean headline.color?"},
 	}
 	if diff := cmp.Diff(want, UnusedKeys(keys, 2, html)); diff != "" {

@@ -255,7 +255,7 @@ func TestAMissingFontNamesTheNearest(t *testing.T) {
 		page := task("png", `<p style="font-family:'`+family+`'">x`)
 		page.Fonts = []render.Font{brand(t, "LiberationMono-Regular", "400")}
 		_, warnings := run(t, b, page)
-		if len(warnings) != 1 || warnings[0].Title != "Font "+family+" is not installed" || warnings[0].Details != "its text is shown in another font; of those that are there, the nearest is "+want {
+		if len(warnings) != 1 || warnings[0].Title != "Font "+family+" is not installed" || warnings[0].Details != "its text is shown in the next font that is named, else in a serif one; the nearest that you can name is "+want {
 			t.Errorf("%s: warnings %v, want %s", family, warnings, want)
 		}
 	}
@@ -557,7 +557,7 @@ func TestAWarningOfOnePageSaysWhich(t *testing.T) {
 	want := []render.Warning{
 		{Title: "Console error: all"},
 		{Title: "Could not load foo.png", Details: "page 2: a page has no address of its own, so it has no relative URLs; use an https: or data: URL"},
-		{Title: "Font Nowhere is not installed", Details: "page 2: its text is shown in another font; of those that are there, the nearest is Liberation Sans"},
+		{Title: "Font Nowhere is not installed", Details: "page 2: its text is shown in the next font that is named, else in a serif one; the nearest that you can name is Liberation Sans"},
 	}
 	slices.SortFunc(warnings, func(a, b render.Warning) int { return strings.Compare(a.Title, b.Title) })
 	if diff := cmp.Diff(want, warnings); diff != "" {

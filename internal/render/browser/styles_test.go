@@ -141,6 +141,30 @@ func documentedStyles(t *testing.T) (names []string) {
 	return names
 }
 
+// A colour of text where there is none colours nothing, unless something else of the element takes it.
+func TestAColourWithoutText(t *testing.T) {
+	b := start(t)
+	const circle, picture = `<div id="a" style="width:50px;height:50px;`, `<img id="a" alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`
+	for page, instead := range map[string]string{
+		circle + `background:gold"></div>`: "backgroundColor", circle + `background:gold"><i></i></div>`: "backgroundColor", picture: "svgColor",
+		circle + `background:currentColor"></div>`: "", circle + `border:1px solid"></div>`: "", circle + `box-shadow:0 0 9px currentColor"></div>`: "",
+		circle + `background:linear-gradient(currentColor, white)"></div>`: "", circle + `"><svg><path fill="currentColor" d="M0 0h9v9z"/></svg></div>`: "",
+		`<style>#a::before { content: "x" }</style>` + circle + `"></div>`: "", `<li id="a"></li>`: "", `<p id="a" data-param="none"></p>`: "",
+		circle + `"></div><script></script>`: "", `<input id="a">`: "", circle + `">x</div>`: "",
+	} {
+		task := task("png", page)
+		task.Modifications = map[string]any{"a.color": "red"}
+		_, warnings := run(t, b, task)
+		var want []render.Warning
+		if instead != "" {
+			want = []render.Warning{{Title: "Modification a.color colours nothing: the element has no text", Details: "did you mean a." + instead + "?"}}
+		}
+		if diff := cmp.Diff(want, warnings); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", page, diff)
+		}
+	}
+}
+
 // So does one of two names of a style. A style beside another is none of them.
 func TestOneStyleByTwoNames(t *testing.T) {
 	b := start(t)

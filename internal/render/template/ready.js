@@ -323,7 +323,7 @@
       if (isGeneric && quoted && !declared(name) && !has(name)) {
         warn(`Font "${name}" is not installed`, `in quotes, ${name} is the name of a font; without them, it is any font of this kind`);
       } else if (!quoted && isGeneric ? !names.map(bare).some(shown) : !isGeneric && !shown(name)) {
-        warn(`Font ${name} is not installed`, `its text is shown in another font; of those that are there, the nearest is ${nearest(name)}`);
+        warn(`Font ${name} is not installed`, `its text is shown in the next font that is named, else in a serif one; the nearest that you can name is ${nearest(name)}`);
       } else if (installed && !isGeneric && !declared(name) && !new RegExp(installed, 'i').test(name)) {
         warn(`Font ${name} is installed here, and not in Platen's own renderer`, 'the cluster may show its text in another font; a FontSet brings it there, and a preview in the cluster shows it');
       }

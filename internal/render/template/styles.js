@@ -143,9 +143,21 @@
     else if (computed(element, 'flex-direction').startsWith('column')) override(element, 'justify-content', place);
     else override(element, 'align-items', place);
   };
+  // colourable matches what an element without text may have in it that takes its colour.
+  const colourable = 'svg, input, textarea, select, button, meter, progress, hr, object, iframe, [data-param]';
+  // usesColour reports whether something of an element takes its colour: text, also one that a script or a value may give it, a marker or a line. What of
+  // its other styles names currentColor changes with it: looks are those.
+  const usesColour = (element) => document.scripts.length > 0 || element.textContent.trim() !== '' || element.matches(colourable) || element.querySelector(colourable) !== null
+    || computed(element, 'display') === 'list-item' || computed(element, 'outline-style') !== 'none'
+    || ['top', 'right', 'bottom', 'left'].some((side) => computed(element, `border-${side}-style`) !== 'none')
+    || ['::before', '::after'].some((part) => !['none', 'normal'].includes(getComputedStyle(element, part).content));
+  const looks = (element) => ['background-color', 'background-image', 'box-shadow', 'filter'].map((property) => computed(element, property)).join('\n');
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
-      put(element, key, 'color', value);
+      const before = looks(element);
+      if (!put(element, key, 'color', value) || usesColour(element) || looks(element) !== before) return;
+      const instead = isPicture(element) ? 'svgColor' : 'backgroundColor';
+      warn(`Modification ${key} colours nothing: the element has no text`, `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
     } else if (put(element, key, 'background-image', value)) {
       override(element, 'background-clip', 'text');
       override(element, 'color', 'transparent');
