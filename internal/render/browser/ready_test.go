@@ -507,6 +507,7 @@ func TestPlaceholdersOfOtherTemplateLanguages(t *testing.T) {
 			{Title: "Could not load {{photo}}", Details: "it is a placeholder, which nothing fills: an img gets its picture by data-param, and a style by a modification, such as card.backgroundImage"},
 		}},
 		"code, and values of Platen's attributes": {`<pre>{{x}}</pre><code><b>{{x}}</b></code><p data-param="headline">x</p><template>{{x}}</template><p>{ x }`, nil},
+		"what is not shown":                       {`<title>{{x}}</title><meta name="x" content="{{x}}"><p>x`, nil},
 		"a page with a script":                    {`<p>{{x}}</p><script></script>`, nil},
 		"a value":                                 {`<p data-param="headline">x</p>`, nil},
 	} {

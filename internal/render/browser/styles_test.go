@@ -147,7 +147,8 @@ func TestAColourWithoutText(t *testing.T) {
 	const circle, picture = `<div id="a" style="width:50px;height:50px;`, `<img id="a" alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`
 	for page, instead := range map[string]string{
 		circle + `background:gold"></div>`: "backgroundColor", circle + `background:gold"><i></i></div>`: "backgroundColor", picture: "svgColor",
-		circle + `background:currentColor"></div>`: "", circle + `border:1px solid"></div>`: "", circle + `box-shadow:0 0 9px currentColor"></div>`: "",
+		circle + `background:currentColor"></div>`: "", circle + `"><i style="border:1px solid"></i></div>`: "", circle + `"><i style="display:block;background:currentColor"></i></div>`: "",
+		`<svg><path id="a" fill="currentColor" d="M0 0h9v9z"/></svg>`: "", circle + `border:1px solid"></div>`: "", circle + `box-shadow:0 0 9px currentColor"></div>`: "",
 		circle + `background:linear-gradient(currentColor, white)"></div>`: "", circle + `"><svg><path fill="currentColor" d="M0 0h9v9z"/></svg></div>`: "",
 		`<style>#a::before { content: "x" }</style>` + circle + `"></div>`: "", `<li id="a"></li>`: "", `<p id="a" data-param="none"></p>`: "",
 		circle + `"></div><script></script>`: "", `<input id="a">`: "", circle + `">x</div>`: "",

@@ -586,8 +586,8 @@
   const maxPlaceholders = 5;
   const notePlaceholders = () => {
     if (document.scripts.length > 0) return;
-    const verbatim = 'ancestor::code or ancestor::pre or ancestor::noscript or ancestor::title';
-    const found = document.evaluate(`//text()[contains(., "{{") and not(${verbatim})] | //@*[contains(., "{{")]`, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+    const verbatim = 'ancestor::code or ancestor::pre or ancestor::noscript';
+    const found = document.evaluate(`//body//text()[contains(., "{{") and not(${verbatim})] | //head//style/text()[contains(., "{{")] | //body//@*[contains(., "{{")]`, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
     const seen = new Set();
     for (let i = 0; i < found.snapshotLength && seen.size < maxPlaceholders; i++) {
       const node = found.snapshotItem(i);

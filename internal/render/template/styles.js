@@ -143,15 +143,22 @@
     else if (computed(element, 'flex-direction').startsWith('column')) override(element, 'justify-content', place);
     else override(element, 'align-items', place);
   };
-  // colourable matches what an element without text may have in it that takes its colour.
-  const colourable = 'svg, input, textarea, select, button, meter, progress, hr, object, iframe, [data-param]';
-  // usesColour reports whether something of an element takes its colour: text, also one that a script or a value may give it, a marker or a line. What of
-  // its other styles names currentColor changes with it: looks are those.
-  const usesColour = (element) => document.scripts.length > 0 || element.textContent.trim() !== '' || element.matches(colourable) || element.querySelector(colourable) !== null
-    || computed(element, 'display') === 'list-item' || computed(element, 'outline-style') !== 'none'
-    || ['top', 'right', 'bottom', 'left'].some((side) => computed(element, `border-${side}-style`) !== 'none')
-    || ['::before', '::after'].some((part) => !['none', 'normal'].includes(getComputedStyle(element, part).content));
-  const looks = (element) => ['background-color', 'background-image', 'box-shadow', 'filter'].map((property) => computed(element, property)).join('\n');
+  // colourable matches what takes its colour, or may yet have text.
+  const colourable = 'input, textarea, select, button, meter, progress, hr, object, iframe, [data-param]';
+  const maxParts = 100;
+  // parts returns an element and what is in it, which inherits its colour.
+  const parts = (element) => [element, ...element.querySelectorAll('*')];
+  // usesColour reports whether something of an element takes its colour: text, also one that a script or a value may give it, a drawing, a marker or a
+  // line. What of the other styles names currentColor changes with it: looks are those.
+  const usesColour = (element) => {
+    if (document.scripts.length > 0 || element.textContent.trim() !== '') return true;
+    return parts(element).length > maxParts || parts(element).some((part) => !(part instanceof HTMLElement) || part.matches(colourable)
+      || computed(part, 'display') === 'list-item' || computed(part, 'outline-style') !== 'none'
+      || ['top', 'right', 'bottom', 'left'].some((side) => computed(part, `border-${side}-style`) !== 'none')
+      || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(part, pseudo).content)));
+  };
+  const looks = (element) => parts(element).slice(0, maxParts)
+    .map((part) => ['background-color', 'background-image', 'box-shadow', 'filter'].map((property) => computed(part, property)).join('\n')).join('\n');
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
       const before = looks(element);
