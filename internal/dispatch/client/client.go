@@ -33,11 +33,6 @@ import (
 const (
 	// callTimeout bounds a request without a file.
 	callTimeout = 15 * time.Second
-	// connectTimeout bounds a TCP connection. The address of a manager whose pod has gone does not answer until the cluster's network knows of the next
-	// manager, so a pod asks again soon. The kernel accepts connections, so a busy manager needs no more.
-	connectTimeout = time.Second
-	// handshakeTimeout bounds a TLS handshake: all pods come at once to a manager that has just started.
-	handshakeTimeout = 5 * time.Second
 	// retryPause is the wait before a failed request is sent again.
 	retryPause = 500 * time.Millisecond
 	// maxProof bounds the proof of a review, in bytes.
@@ -103,25 +98,9 @@ func newTransport(ca []byte) (*http.Transport, error) {
 	if !roots.AppendCertsFromPEM(ca) {
 		return nil, errors.New("the CA of the dispatch server is not a PEM certificate")
 	}
-	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 10 * time.Second}
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}
 	return &http.Transport{
-		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			host, _, err := net.SplitHostPort(address)
-			if err != nil {
-				return nil, err
-			}
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			secure := tls.Client(conn, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13, ServerName: host})
-			ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-			defer cancel()
-			if err := secure.HandshakeContext(ctx); err != nil {
-				return nil, errors.Join(err, conn.Close())
-			}
-			return smallRecords{secure}, nil
-		},
+		DialTLSContext:        func(ctx context.Context, _, address string) (net.Conn, error) { return dialTLS(ctx, address, config) },
 		ResponseHeaderTimeout: wire.PollPatience + callTimeout,
 		IdleConnTimeout:       wire.PollTimeout,
 		MaxIdleConnsPerHost:   4,

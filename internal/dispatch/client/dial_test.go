@@ -1,0 +1,56 @@
+// Copyright The Platen Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An address that does not answer, as that of a manager whose pod has gone, holds a pod up for a second: the kernel drops what connects to a socket whose
+// queue is full.
+func TestPodLeavesAnAddressThatDoesNotAnswer(t *testing.T) {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(socket) }()
+	if err := errors.Join(unix.Bind(socket, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(socket, 0)); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: bound.(*unix.SockaddrInet4).Port}).String()
+	waiting := &net.Dialer{Timeout: 100 * time.Millisecond}
+	for full := false; !full; {
+		conn, err := waiting.DialContext(t.Context(), "tcp", address)
+		if full = err != nil; !full {
+			defer func() { _ = conn.Close() }()
+		}
+	}
+	began := time.Now()
+	_, err = dialTLS(t.Context(), address, &tls.Config{MinVersion: tls.VersionTLS13})
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > handshakeTimeout/2 {
+		t.Errorf("%v after %s", err, took)
+	}
+}
+
+func TestDialOfNoServer(t *testing.T) {
+	for address, want := range map[string]string{"": "the address of the dispatch server: ", "nowhere.invalid:1": "looking up the dispatch server: ", "127.0.0.1:1": "connection refused"} {
+		ctx, cancel := context.WithTimeout(t.Context(), lookupTimeout)
+		if _, err := dialTLS(ctx, address, &tls.Config{MinVersion: tls.VersionTLS13}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", address, err, want)
+		}
+		cancel()
+	}
+}
