@@ -166,6 +166,21 @@ func TestAColourWithoutText(t *testing.T) {
 	}
 }
 
+// A style that takes the colour may come after it, and a colour may change slowly.
+func TestAColourForAnotherStyle(t *testing.T) {
+	b := start(t)
+	for _, c := range []struct{ page, style, value string }{
+		{`<div id="a"></div>`, "a.outline", "1px solid"}, {`<div id="a"></div>`, "a.borderBottom", "1px solid"}, {`<div id="a"></div>`, "a.boxShadow", "0 0 9px"},
+		{`<div id="a" style="transition:all 9s;background:currentColor"></div>`, "a.width", "9px"},
+	} {
+		task := task("png", c.page)
+		task.Modifications = map[string]any{"a.color": "red", c.style: c.value}
+		if _, warnings := run(t, b, task); len(warnings) > 0 {
+			t.Errorf("%s with %s: %v", c.page, c.style, warnings)
+		}
+	}
+}
+
 // So does one of two names of a style. A style beside another is none of them.
 func TestOneStyleByTwoNames(t *testing.T) {
 	b := start(t)

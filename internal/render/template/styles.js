@@ -143,31 +143,39 @@
     else if (computed(element, 'flex-direction').startsWith('column')) override(element, 'justify-content', place);
     else override(element, 'align-items', place);
   };
-  // colourable matches what takes its colour, or may yet have text.
-  const colourable = 'input, textarea, select, button, meter, progress, hr, object, iframe, [data-param]';
-  const maxParts = 100;
-  // parts returns an element and what is in it, which inherits its colour.
-  const parts = (element) => [element, ...element.querySelectorAll('*')];
-  // usesColour reports whether something of an element takes its colour: text, also one that a script or a value may give it, a drawing, a marker or a
-  // line. What of the other styles names currentColor changes with it: looks are those.
-  const usesColour = (element) => {
-    if (document.scripts.length > 0 || element.textContent.trim() !== '') return true;
-    return parts(element).length > maxParts || parts(element).some((part) => !(part instanceof HTMLElement) || part.matches(colourable)
-      || computed(part, 'display') === 'list-item' || computed(part, 'outline-style') !== 'none'
-      || ['top', 'right', 'bottom', 'left'].some((side) => computed(part, `border-${side}-style`) !== 'none')
-      || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(part, pseudo).content)));
-  };
-  const looks = (element) => parts(element).slice(0, maxParts)
-    .map((part) => ['background-color', 'background-image', 'box-shadow', 'filter'].map((property) => computed(part, property)).join('\n')).join('\n');
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
-      const before = looks(element);
-      if (!put(element, key, 'color', value) || usesColour(element) || looks(element) !== before) return;
-      const instead = isPicture(element) ? 'svgColor' : 'backgroundColor';
-      warn(`Modification ${key} colours nothing: the element has no text`, `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
+      if (put(element, key, 'color', value)) coloured.push([element, key]);
     } else if (put(element, key, 'background-image', value)) {
       override(element, 'background-clip', 'text');
       override(element, 'color', 'transparent');
+    }
+  };
+  // coloured are the elements that have been given a colour, each with the modification's key. Other styles may take the colour, so all are set before
+  // checkColours looks whether anything does.
+  const coloured = [];
+  const maxParts = 100;
+  // colourable matches what takes its colour, or may yet have text.
+  const colourable = 'input, textarea, select, button, meter, progress, hr, object, iframe, [data-param]';
+  // takesColour reports whether a part of an element takes the colour for something else than text and styles that name currentColor: a drawing, a marker or
+  // a line. Of one that changes slowly, nobody sees at once.
+  const takesColour = (part) => !(part instanceof HTMLElement) || part.matches(colourable)
+    || computed(part, 'display') === 'list-item' || computed(part, 'outline-style') !== 'none' || /[1-9]/.test(computed(part, 'transition-duration'))
+    || ['top', 'right', 'bottom', 'left'].some((side) => computed(part, `border-${side}-style`) !== 'none')
+    || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(part, pseudo).content));
+  const checkColours = () => {
+    if (document.scripts.length > 0) return; // one may give an element text
+    for (const [element, key] of coloured) {
+      const parts = [element, ...element.querySelectorAll('*')];
+      if (element.textContent.trim() !== '' || parts.length > maxParts || parts.some(takesColour)) continue;
+      const looks = () => parts.map((part) => ['background-color', 'background-image', 'box-shadow', 'filter'].map((property) => computed(part, property)).join()).join();
+      const [before, { cssText }] = [looks(), element.style];
+      element.style.setProperty('color', computed(element, 'color') === 'rgb(1, 2, 3)' ? 'rgb(3, 2, 1)' : 'rgb(1, 2, 3)', 'important');
+      const isUsed = looks() !== before;
+      element.style.cssText = cssText;
+      if (isUsed) continue;
+      const instead = isPicture(element) ? 'svgColor' : 'backgroundColor';
+      warn(`Modification ${key} colours nothing: the element has no text`, `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
     }
   };
   const colourBackground = (element, key, value) => put(element, key, isGradient(value) ? 'background-image' : 'background-color', value);
@@ -348,7 +356,10 @@
       else if (!isProperty(name)) warnUnknown(element, key, name);
       else put(element, key, property, value);
     },
-    // finish sets what several modifications make together.
-    finish: setShadows,
+    // finish sets what several modifications make together, and looks at the outcome.
+    finish() {
+      setShadows();
+      checkColours();
+    },
   };
 })
