@@ -504,17 +504,21 @@ func TestPlaceholdersOfOtherTemplateLanguages(t *testing.T) {
 		"a style element": {`<style>p { color: {{accent}} }</style><p>x`, []render.Warning{{Title: "{{accent}} in a style has no effect", Details: ofStyle}}},
 		"a style attribute": {`<p style="background:url('{{photo}}')">x`, []render.Warning{
 			{Title: "{{photo}} in a style has no effect", Details: ofStyle},
-			{Title: "Could not load {{photo}}", Details: "it is a placeholder, which nothing fills: an img gets its picture by data-param, and a style by a modification, such as card.backgroundImage"},
+			{Title: "Could not load {{photo}}", Details: "the browser asks for it as it is: give an img data-param in place of such a src, and a style by a modification, such as card.backgroundImage"},
 		}},
 		"code, and values of Platen's attributes": {`<pre>{{x}}</pre><code><b>{{x}}</b></code><p data-param="headline">x</p><template>{{x}}</template><p>{ x }`, nil},
 		"what is not shown":                       {`<title>{{x}}</title><meta name="x" content="{{x}}"><p>x`, nil},
+		"a value in its place":                    {`<p data-param="headline">{{headline}}</p><p id="card" style="color:{{accent}}">x`, nil},
+		"in each item":                            {`<ul><li data-each="rows">{{row}}</li></ul>`, []render.Warning{{Title: "{{row}} is shown as it is", Details: advice}}},
 		"a page with a script":                    {`<p>{{x}}</p><script></script>`, nil},
 		"a value":                                 {`<p data-param="headline">x</p>`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			picture := task("png", c.page)
-			picture.Modifications = map[string]any{"headline": "{{x}}"}
-			picture.MayBeUnused = []string{"headline"}
+			picture.Modifications = map[string]any{
+				"headline": "{{x}}", "card.color": "red", "rows": []any{"a", "b"},
+			}
+			picture.MayBeUnused = []string{"headline", "card.color", "rows"}
 			_, warnings := run(t, b, picture)
 			if diff := cmp.Diff(c.want, warnings, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)

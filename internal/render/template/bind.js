@@ -581,24 +581,29 @@
       if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
     }
   };
-  // notePlaceholders warns of placeholders of other template languages, such as {{headline}}: nothing fills them. A script may, and an element that shows
-  // code may mean them. Package lint finds the same in the text.
-  const maxPlaceholders = 5;
-  const notePlaceholders = () => {
-    if (document.scripts.length > 0) return;
-    const verbatim = 'ancestor::code or ancestor::pre or ancestor::noscript';
-    const found = document.evaluate(`//body//text()[contains(., "{{") and not(${verbatim})] | //head//style/text()[contains(., "{{")] | //body//@*[contains(., "{{")]`, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
-    const seen = new Set();
-    for (let i = 0; i < found.snapshotLength && seen.size < maxPlaceholders; i++) {
+  // findPlaceholders returns the placeholders of other template languages that a page shows, such as {{headline}}, each with whether a style has it. A value
+  // that says the same is none, and an element that shows code may mean it.
+  const findPlaceholders = () => {
+    const places = ['//body//text()[not(ancestor::code or ancestor::pre or ancestor::noscript)]', '//head//style/text()', '//body//@*'];
+    const query = places.map((place) => `${place}[contains(., "{{") and not(parent::*[@data-bound])]`).join(' | ');
+    const found = document.evaluate(query, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+    const placeholders = new Map();
+    for (let i = 0; i < found.snapshotLength; i++) {
       const node = found.snapshotItem(i);
       const [placeholder] = /\{\{\{?[^{}]{1,100}\}?\}\}/.exec(node.nodeValue) ?? [];
-      if (!placeholder || seen.has(placeholder) || attributes.has(node.name)) continue;
-      seen.add(placeholder);
-      if (node.name === 'style' || node.parentElement?.localName === 'style') {
-        warn(`${placeholder} in a style has no effect`, 'a modification sets a style: card.backgroundImage, for instance, that of the element with the id card');
-      } else {
-        warn(`${placeholder} is shown as it is`, 'Platen fills elements by their attributes: data-param="headline" with a value, and data-param-href a link with its address');
-      }
+      if (placeholder && !attributes.has(node.name)) placeholders.set(placeholder, node.name === 'style' || node.parentElement?.localName === 'style');
+    }
+    return placeholders;
+  };
+  // warnOfPlaceholders warns of those that a page still shows once it is filled in: a value has taken the place of others. Package lint finds the same in
+  // the text.
+  const maxPlaceholders = 5;
+  const warnOfPlaceholders = (before) => {
+    if (before.size === 0) return;
+    const left = [...findPlaceholders()].filter(([placeholder]) => before.has(placeholder));
+    for (const [placeholder, ofStyle] of left.slice(0, maxPlaceholders)) {
+      if (ofStyle) warn(`${placeholder} in a style has no effect`, 'a modification sets a style: card.backgroundImage, for instance, that of the element with the id card');
+      else warn(`${placeholder} is shown as it is`, 'Platen fills elements by their attributes: data-param="headline" with a value, and data-param-href a link with its address');
     }
   };
   // isPath reports whether a value of data-param and the like may name a value.
@@ -681,9 +686,10 @@
     filled = true;
     noteUnused();
     noteMistakes();
-    notePlaceholders();
+    const placeholders = document.scripts.length === 0 ? findPlaceholders() : new Map(); // a script may fill them
     bind(document, []);
     special();
+    warnOfPlaceholders(placeholders);
     if (document.querySelector('math')) { // only few fonts have what formulas need
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(':where(math) { font-family: "DejaVu Math TeX Gyre", math }');
