@@ -374,7 +374,7 @@ func TestNoWayToACluster(t *testing.T) {
 		code int
 		want string
 	}{
-		"a file that does not exist": {args: []string{"status"}, env: nosuch, code: 1, want: "error: no cluster is configured: " + nosuch + " of KUBECONFIG does not exist; set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
+		"a file that does not exist": {args: []string{"status"}, env: nosuch, code: 1, want: "error: no cluster is configured: KUBECONFIG names " + nosuch + ", and there is no such file; set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
 		"nothing names a cluster":    {args: []string{"status", "--kubeconfig", os.DevNull}, code: 1, want: "error: no cluster is configured: set --kubeconfig or KUBECONFIG to a kubeconfig file\n"},
 		"a login that does not work": {args: []string{"status", "--kubeconfig", kubeconfig}, code: 1, want: "error: you could not log in to the cluster: exec: executable no-such-program not found; log in again, or check the user in your kubeconfig\n"},
 		"an impossible namespace":    {args: []string{"status", "-n", "Bad_NS", "--kubeconfig", kubeconfig}, code: 2, want: `error: no namespace has the name "Bad_NS"`},

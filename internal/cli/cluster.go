@@ -87,7 +87,7 @@ func noCluster(kubeconfig string) error {
 	})
 	why := ""
 	if len(missing) > 0 {
-		why = strings.Join(missing, " and ") + " of KUBECONFIG does not exist; "
+		why = "KUBECONFIG names " + strings.Join(missing, " and ") + ", and there is no such file; "
 	}
 	return fmt.Errorf("no cluster is configured: %sset --kubeconfig or KUBECONFIG to a kubeconfig file", why)
 }

@@ -125,7 +125,7 @@ func OfValue(key string, names []string) string {
 	if !ok || !slices.Contains(names, value) {
 		return ""
 	}
-	return fmt.Sprintf("%[1]s is a value that no data-param shows: give an element the id %[1]s; the items of a list that data-param=\"item\" shows are item, as in item.%[2]s", value, style)
+	return fmt.Sprintf("no data-param shows the value %[1]s: give an element the id %[1]s, or name what shows the items of a list, as in item.%[2]s", value, style)
 }
 
 // NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.

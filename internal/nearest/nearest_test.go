@@ -49,7 +49,7 @@ func TestOfElement(t *testing.T) {
 }
 
 func TestOfValue(t *testing.T) {
-	const want = `tags is a value that no data-param shows: give an element the id tags; the items of a list that data-param="item" shows are item, as in item.color`
+	const want = "no data-param shows the value tags: give an element the id tags, or name what shows the items of a list, as in item.color"
 	for key, want := range map[string]string{"tags.color": want, "tag.color": "", "tags": "", "": ""} {
 		if got := OfValue(key, []string{"tags", "item"}); got != want {
 			t.Errorf("%q: %q, want %q", key, got, want)
