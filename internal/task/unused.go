@@ -90,9 +90,8 @@ func onOtherPage(n int, page *bindings.Names, name string) string {
 	return ""
 }
 
-// leftOut returns the modifications that kubectl apply has left out of a job, because they are null, and all those that were applied, nil if it has left
-// out nothing: it leaves out what is null in objects and lists, too. It knows them from kubectl's copy of what was applied, which says nothing any more once somebody has
-// changed what was applied with them.
+// leftOut returns the modifications that kubectl apply has left out of a job because they are null, and all that were applied, nil if nothing is left out.
+// kubectl leaves out null fields of objects and items, too. Its copy of what was applied tells, until somebody changes what was applied with them.
 func leftOut(job *platenv1alpha1.RenderJob) (keys []string, was map[string]any) {
 	applied := job.Annotations[corev1.LastAppliedConfigAnnotation]
 	if !strings.Contains(applied, `":null`) { // spares most jobs the reading
