@@ -757,6 +757,42 @@ func TestBrokenImageBecomesAWarning(t *testing.T) {
 	}
 }
 
+// Chromium paints a frame, or an icon and the alternative text, in place of a picture that has no address.
+func TestAPictureWithoutAValuePaintsNothing(t *testing.T) {
+	b := start(t)
+	const file = `data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20style='background:lime'/%3E`
+	lime, white, grey := color.RGBA{0, 255, 0, 255}, color.RGBA{255, 255, 255, 255}, color.RGBA{128, 128, 128, 255}
+	for name, c := range map[string]struct {
+		img  string
+		want color.RGBA
+	}{
+		"no value":           {`<img data-param="photo" width="60" height="60">`, white},
+		"alternative text":   {`<img data-param="photo" alt="Ada" width="60" height="60">`, white},
+		"an empty address":   {`<img data-param="photo" src="" alt="Ada" style="width:60px;height:60px">`, white},
+		"in an item":         {`<p data-each="people" style="margin:0"><img data-param="photo" width="60" height="60">`, white},
+		"a background":       {`<img data-param="photo" style="width:60px;height:60px;background:gray">`, grey},
+		"a picture":          {`<img data-param="photo" src="` + file + `" width="60" height="60">`, lime},
+		"a picture's source": {`<picture><source srcset="` + file + `"><img data-param="photo" width="60" height="60"></picture>`, lime},
+		"a script":           {`<img data-param="photo" width="60" height="60"><script>document.querySelector('img').src = "` + file + `"</script>`, lime},
+		"a value":            {`<img data-param="logo" width="60" height="60">`, lime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			picture := task("png", `<!doctype html><body style="margin:0">`+c.img)
+			picture.Modifications = map[string]any{"logo": file, "people": []any{map[string]any{"name": "Ada"}}}
+			picture.MayBeUnused = []string{"logo", "people"}
+			outputs, _ := run(t, b, picture)
+			img, _ := decode(t, outputs[0].Data)
+			for x := range 60 {
+				for y := range 60 {
+					if !near(img, x, y, c.want) {
+						t.Fatalf("%d,%d: %v, want %v", x, y, img.At(x, y), c.want)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestWarningsOfInertPages(t *testing.T) {
 	b := start(t)
 	for range 2 {

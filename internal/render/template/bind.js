@@ -680,6 +680,14 @@
   };
   share('fit', fit);
 
+  // noImage matches an img that nothing gives a picture. Chromium paints a frame in its place, or an icon and its alternative text.
+  const noImage = 'img[data-param]:not([src]:not([src=""]), [srcset], picture > img)';
+  // addRule adds a rule that gives way to those of the page.
+  const addRule = (selector, declaration) => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(`:where(${selector}) { ${declaration} }`);
+    document.adoptedStyleSheets.push(sheet);
+  };
   let filled = false;
   const fill = () => {
     if (filled) return;
@@ -690,11 +698,8 @@
     bind(document, []);
     special();
     warnOfPlaceholders(placeholders);
-    if (document.querySelector('math')) { // only few fonts have what formulas need
-      const sheet = new CSSStyleSheet();
-      sheet.replaceSync(':where(math) { font-family: "DejaVu Math TeX Gyre", math }');
-      document.adoptedStyleSheets.push(sheet);
-    }
+    if (document.querySelector('math')) addRule('math', 'font-family: "DejaVu Math TeX Gyre", math'); // only few fonts have what formulas need
+    if (document.querySelector(noImage)) addRule(noImage, 'content: linear-gradient(transparent, transparent)');
   };
   const loadingStopped = 'A script of the page stopped its loading';
   // The job has this page painted, and no other. A page of an origin that is its own alone does not get the event.
