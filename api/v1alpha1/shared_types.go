@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,7 +101,7 @@ type ConfigMapKeySelector struct {
 	Key string `json:"key,omitempty"`
 }
 
-// TextIn returns the text of the key in the ConfigMap. If there is none, missing says why.
+// TextIn returns the text of the key in the ConfigMap. If there is none, missing says why, and names the keys that there are.
 func (s ConfigMapKeySelector) TextIn(m *corev1.ConfigMap) (text, missing string) {
 	if text, ok := m.Data[s.Key]; ok {
 		return text, ""
@@ -107,5 +109,14 @@ func (s ConfigMapKeySelector) TextIn(m *corev1.ConfigMap) (text, missing string)
 	if _, ok := m.BinaryData[s.Key]; ok {
 		return "", fmt.Sprintf("key '%s' of ConfigMap '%s' is in its binaryData, as it is no text in UTF-8: save the file in UTF-8, and make the ConfigMap again", s.Key, s.Name)
 	}
-	return "", fmt.Sprintf("ConfigMap '%s' has no key '%s'", s.Name, s.Key)
+	missing = fmt.Sprintf("ConfigMap '%s' has no key '%s'", s.Name, s.Key)
+	keys := slices.Sorted(maps.Keys(m.Data))
+	const most = 10
+	switch {
+	case len(keys) == 0:
+		return "", missing
+	case len(keys) > most:
+		keys = append(keys[:most], "…")
+	}
+	return "", fmt.Sprintf("%s (it has: %s)", missing, strings.Join(keys, ", "))
 }

@@ -231,13 +231,13 @@ var _ = Describe("A RenderTemplate", func() {
 			from(s)
 			s.Pages[0].HTMLFrom.ConfigMapKeyRef.Key = "back.html"
 		}))).To(Succeed())
-		Eventually(ready(ctx, "wrong")).Should(Equal("SourceNotFound: page 'front': ConfigMap 'pages' has no key 'back.html'"))
+		Eventually(ready(ctx, "wrong")).Should(Equal("SourceNotFound: page 'front': ConfigMap 'pages' has no key 'back.html' (it has: front.html)"))
 		Expect(api.Create(ctx, template("twice", func(s *platenv1alpha1.RenderTemplateSpec) {
 			from(s)
 			s.Pages = append(s.Pages, *s.Pages[0].DeepCopy())
 			s.Pages[0].HTMLFrom.ConfigMapKeyRef.Key = "back.html"
 			s.Pages[1].Name, s.Pages[1].HTMLFrom.ConfigMapKeyRef.Name = "back", "gone"
 		}))).To(Succeed())
-		Eventually(ready(ctx, "twice")).Should(Equal("SourceNotFound: page 'front': ConfigMap 'pages' has no key 'back.html'; page 'back': ConfigMap 'gone' does not exist in namespace '" + namespace + "'"))
+		Eventually(ready(ctx, "twice")).Should(Equal("SourceNotFound: page 'front': ConfigMap 'pages' has no key 'back.html' (it has: front.html); page 'back': ConfigMap 'gone' does not exist in namespace '" + namespace + "'"))
 	})
 })

@@ -169,7 +169,7 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 		},
 		"values in a ConfigMap of the file": {
 			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}, {configMapKeyRef: {name: m, key: l}}]") + configMap("m", `{k: "n: x"}`), code: exitFailed,
-			want: "error: the standard input, RenderJob 'a': spec.modificationsFrom[1]: ConfigMap 'm' has no key 'l'\n",
+			want: "error: the standard input, RenderJob 'a': spec.modificationsFrom[1]: ConfigMap 'm' has no key 'l' (it has: k)\n",
 		},
 		"a wrong value in a ConfigMap of the file": {
 			file: template + job("a", "modificationsFrom: [{configMapKeyRef: {name: m, key: k}}]") + configMap("m", `{k: "n: x"}`), code: exitFailed,
@@ -224,7 +224,7 @@ func TestLintOfTemplatesThatLackSources(t *testing.T) {
 		named("e", from("there", "latin")),
 	}
 	want := map[string]string{
-		"b": "ConfigMap 'nope' does not exist in namespace marketing; create it", "d": "ConfigMap 'there' has no key 'page'; add it",
+		"b": "ConfigMap 'nope' does not exist in namespace marketing; create it", "d": "ConfigMap 'there' has no key 'page' (it has: html); add it",
 		"e": "key 'latin' of ConfigMap 'there' is in its binaryData, as it is no text in UTF-8: save the file in UTF-8, and make the ConfigMap again",
 	}
 	c := &cluster{fake.NewClientBuilder().WithScheme(scheme).WithObjects(there).Build(), nil, "marketing"}

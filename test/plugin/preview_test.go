@@ -193,7 +193,7 @@ func TestPreviewInTheClusterRefuses(t *testing.T) {
 		text string
 	}{
 		"nobody renders": {manifests + pageMap, 5, "the cluster has not rendered the template within 3s, as --timeout says (Pending: Platen has not looked at it yet)"},
-		"a missing key":  {strings.ReplaceAll(manifests, "key: front.html", "key: back.html") + pageMap, 3, "spec.pages[0].htmlFrom: ConfigMap 'pages' has no key 'back.html'"},
+		"a missing key":  {strings.ReplaceAll(manifests, "key: front.html", "key: back.html") + pageMap, 3, "spec.pages[0].htmlFrom: ConfigMap 'pages' has no key 'back.html' (it has: front.html)"},
 		"a large page":   {manifests + strings.ReplaceAll(pageMap, page, strings.Repeat("x", 512<<10+1)), 1, "spec.pages[0].htmlFrom: key 'front.html' of ConfigMap 'pages' has more than 512 KiB"},
 		"a FontSet of the file": {
 			strings.ReplaceAll(manifests, "  pages:", "  fontSetRefs: [{name: acme}]\n  pages:") + pageMap + fonts, 1,
