@@ -173,18 +173,18 @@ func (l *linter) checkPage(name, source string) {
 		return
 	}
 	ids, code := map[string]int{}, wordsOf(codeOf(root))
-	filled := hasScript(root)
+	filled := hasCode(root)
 	for n := range root.Descendants() {
-		if n.Type == html.TextNode && !filled && !inTemplate(n) && !isVerbatim(n.Parent) {
-			l.checkPlaceholders(n.Data, fmt.Sprintf("page %s, %s", name, element(n.Parent)), n.Parent.DataAtom == atom.Style)
+		if n.Type == html.TextNode && !filled && !inTemplate(n) && !isVerbatim(n) {
+			l.checkPlaceholders(n.Data, fmt.Sprintf("page %s, %s", name, element(n.Parent)), placeOf(n))
 		}
 		if n.Type != html.ElementNode || inTemplate(n) {
 			continue
 		}
 		where := fmt.Sprintf("page %s, %s", name, element(n))
 		for _, a := range n.Attr {
-			if _, ours := attributes[a.Key]; !ours && !filled {
-				l.checkPlaceholders(a.Val, where, a.Key == "style")
+			if place := placeOfAttribute(n, a.Key); place != "" && !filled {
+				l.checkPlaceholders(a.Val, where, place)
 			}
 		}
 		if id := bindings.Attribute(n, "id"); id != "" {
@@ -206,28 +206,56 @@ func (l *linter) checkPage(name, source string) {
 	}
 }
 
-// placeholder matches what other tools replace in a text, such as {{headline}}, {{{headline}}} and {{#each rows}}.
-var placeholder = regexp.MustCompile(`\{\{\{?[^{}]{1,100}\}?\}\}`)
+// PlaceholderPattern matches what other tools replace in a text, such as {{headline}}, {{{headline}}} and {{#each rows}}. bind.js has the same.
+var PlaceholderPattern = regexp.MustCompile(`\{\{\{[^{}]{1,100}\}\}\}|\{\{[^{}]{1,100}\}\}`)
 
-// checkPlaceholders finds the first placeholder of another template language in a text, a style or the value of an attribute: nothing fills it.
-// A render warns of the same: bind.js.
-func (l *linter) checkPlaceholders(text, where string, style bool) {
-	found := placeholder.FindString(text)
-	switch {
-	case found == "":
-		return
-	case style:
-		l.add(Placeholder, Warning, where, "%s in a style has no effect: a modification sets a style, card.backgroundImage, for instance, that of the element with the id card", cut(found))
-	default:
-		l.add(Placeholder, Warning, where, "%s is shown as it is: Platen fills elements by their attributes, data-param=\"headline\" with a value and data-param-href a link with its address, and has data-if and data-each for conditions and lists", cut(found))
+// place is where a page has a placeholder.
+type place string
+
+// The places, with what to write in place of a placeholder.
+const (
+	inText    place = "is shown as it is: Platen fills elements by their attributes, data-param=\"headline\" with a value, and has data-if and data-each for conditions and lists"
+	inStyle   place = "in a style stays as it is: a modification sets a style, card.backgroundImage, for instance, that of the element with the id card"
+	inLink    place = "in a link stays as it is: Platen fills a link by its attribute data-param-href=\"shop\" with its address"
+	inAddress place = "in an address stays as it is: give an img data-param in place of such a src"
+)
+
+// placeOf returns the place that a text is.
+func placeOf(text *html.Node) place {
+	if text.Parent.DataAtom == atom.Style {
+		return inStyle
 	}
-	l.about(found)
+	return inText
 }
 
-// hasScript reports whether a page has a script, which may fill placeholders.
-func hasScript(root *html.Node) bool {
+// placeOfAttribute returns the place that an attribute of an element is; empty for one that a page does not show.
+func placeOfAttribute(n *html.Node, name string) place {
+	switch {
+	case name == "style":
+		return inStyle
+	case name == "alt", name == "placeholder", name == "value":
+		return inText
+	case name == "href" && n.DataAtom == atom.A:
+		return inLink
+	case name == "src", name == "srcset", name == "poster", name == "data" && n.DataAtom == atom.Object, name == "href":
+		return inAddress
+	}
+	return ""
+}
+
+// checkPlaceholders finds the first placeholder of another template language in a text or the value of an attribute: nothing fills it. A render warns of
+// the same: bind.js.
+func (l *linter) checkPlaceholders(text, where string, in place) {
+	if found := PlaceholderPattern.FindString(text); found != "" {
+		l.add(Placeholder, Warning, where, "%s %s", cut(found), in)
+		l.about(found)
+	}
+}
+
+// hasCode reports whether a page has a script, which may fill placeholders.
+func hasCode(root *html.Node) bool {
 	for n := range root.Descendants() {
-		if n.DataAtom == atom.Script {
+		if n.DataAtom == atom.Script || slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return strings.HasPrefix(a.Key, "on") }) {
 			return true
 		}
 	}
@@ -255,9 +283,17 @@ var textless = []atom.Atom{
 	atom.Audio, atom.Br, atom.Canvas, atom.Col, atom.Embed, atom.Hr, atom.Iframe, atom.Object, atom.Source, atom.Track, atom.Video, atom.Wbr,
 }
 
-// isVerbatim reports whether the text of an element is no text of the page, or shows code as it is.
-func isVerbatim(n *html.Node) bool {
-	return slices.Contains([]atom.Atom{atom.Code, atom.Pre, atom.Noscript, atom.Title}, n.DataAtom)
+// isVerbatim reports whether a text is not shown, or shows code as it is.
+func isVerbatim(text *html.Node) bool {
+	for n := range text.Ancestors() {
+		if slices.Contains([]atom.Atom{atom.Code, atom.Pre, atom.Kbd, atom.Samp, atom.Noscript, atom.Title}, n.DataAtom) {
+			return true
+		}
+		if slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "hidden" }) {
+			return true
+		}
+	}
+	return false
 }
 
 // attributes are Platen's own, with the values that an attribute takes if not any.
@@ -397,8 +433,8 @@ func notInNames(r rune) bool { return strings.ContainsRune(" \t\r\n=<>&|(){}[]!?
 // styleURL matches the address of a file in a style.
 var styleURL = regexp.MustCompile(`url\(\s*["']?([^"')]+)`)
 
-// checkFiles checks what an element loads: its text for people who do not see it, and the addresses. Of an address with a placeholder that no script
-// fills, checkPlaceholders tells.
+// checkFiles checks what an element loads: its text for people who do not see it, and the addresses. checkPlaceholders tells of an address with a
+// placeholder that no script fills.
 func (l *linter) checkFiles(n *html.Node, where string, filled bool) {
 	if n.DataAtom == atom.Img && !slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "alt" }) {
 		l.add(MissingAlt, Warning, where, "the picture has no alt text; a PDF's readers who do not see it learn nothing of it; say what it shows, or alt=\"\" for decoration")
@@ -418,7 +454,7 @@ func (l *linter) checkFiles(n *html.Node, where string, filled bool) {
 		addresses = append(addresses, m[1])
 	}
 	for _, address := range addresses {
-		if reason := unreachable(address); reason != "" && (filled || !placeholder.MatchString(address)) {
+		if reason := unreachable(address); reason != "" && (filled || !PlaceholderPattern.MatchString(address)) {
 			l.add(UnreachableFile, Warning, where, "'%s' cannot be loaded: %s; use an https: or data: URL", cut(address), reason)
 			l.about(resolved(address))
 		}

@@ -162,13 +162,24 @@ func TestTemplate(t *testing.T) {
 			message: `{{ name }} is shown as it is: Platen fills elements by their attributes, data-param="headline" with a value`,
 		},
 		"a placeholder in a style": {
-			page: `<p>x</p><style>p { background: url({{bg}}) }</style>`, want: []string{"placeholder warning page front, <style>"}, message: "{{bg}} in a style has no effect: a modification sets a style",
+			page: `<p>x</p><style>p { background: url({{bg}}) }</style>`, want: []string{"placeholder warning page front, <style>"}, message: "{{bg}} in a style stays as it is: a modification sets a style",
 		},
 		"a placeholder in an attribute style": {
-			page: `<p style="background: url('{{bg}}')">x</p>`, want: []string{"placeholder warning page front, <p>"}, message: "{{bg}} in a style has no effect",
+			page: `<p style="background: url('{{bg}}')">x</p>`, want: []string{"placeholder warning page front, <p>"}, message: "{{bg}} in a style stays as it is",
 		},
-		"placeholders that a script fills": {page: `<h1>{{ name }}</h1><script src="https://example.com/vue.js"></script>`},
-		"what is no part of the page":      {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
+		"a placeholder in an address": {
+			page: `<img alt="" src="{{photo}}">`, want: []string{"placeholder warning page front, <img src={{photo}}>"}, message: "{{photo}} in an address stays as it is: give an img data-param",
+		},
+		"a placeholder in a link": {
+			page: `<a href="{{shop}}">x</a>`, want: []string{"placeholder warning page front, <a>"}, message: "{{shop}} in a link stays as it is",
+		},
+		"a placeholder in a style without spaces": {
+			page: `<style>p{color:{{accent}}}</style><p>x</p>`, want: []string{"placeholder warning page front, <style>"}, message: "{{accent}} in a style",
+		},
+		"placeholders that nobody sees":     {page: `<p class="{{x}}" title="{{x}}">x<span hidden>{{x}}</span><code><b>{{x}}</b></code><kbd>{{x}}</kbd></p>`},
+		"placeholders that a handler fills": {page: `<body onload="fill()"><h1>{{ name }}</h1>`},
+		"placeholders that a script fills":  {page: `<h1>{{ name }}</h1><script src="https://example.com/vue.js"></script>`},
+		"what is no part of the page":       {page: `<template><img src="a.png"><p id="a"></p><p id="a"></p></template>`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			template := &platenv1alpha1.RenderTemplate{}

@@ -93,9 +93,6 @@ func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 // ofAttribute matches the title of a warning of bind.js that names a wrong attribute.
 var ofAttribute = regexp.MustCompile(`(?s)^(data.*) (?:is no attribute of Platen|does nothing|names no value)$`)
 
-// placeholder matches what a page of another template language asks for as if it were an address.
-var placeholder = regexp.MustCompile(`\{\{[^{}]+\}\}`)
-
 // finding turns a warning of a page into a finding.
 func finding(page string, w render.Warning) lint.Finding {
 	f := lint.Finding{Rule: RulePageWarning, Severity: lint.Warning, Where: "page " + page, Message: w.Title}
@@ -104,8 +101,8 @@ func finding(page string, w render.Warning) lint.Finding {
 	case overflows:
 		f.Rule, f.Where, f.Message = RuleTextOverflow, f.Where+", "+element, w.Details+"; make room, or add data-fit"
 		return f
-	case strings.HasPrefix(w.Title, "Could not load") && placeholder.MatchString(w.Title):
-		f.Rule, f.Subject = lint.Placeholder, placeholder.FindString(w.Title)
+	case strings.HasPrefix(w.Title, "Could not load") && lint.PlaceholderPattern.MatchString(w.Title):
+		f.Rule, f.Subject = lint.Placeholder, lint.PlaceholderPattern.FindString(w.Title)
 	case strings.HasPrefix(w.Title, "Could not load"):
 		f.Rule, f.Subject = RuleUnreachableFile, strings.TrimPrefix(w.Title, "Could not load ")
 	case ofAttribute.MatchString(w.Title):

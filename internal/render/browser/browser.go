@@ -220,6 +220,9 @@ func holders(modifications map[string]any, url string) string {
 // svgCutOff matches an SVG in a data: URL whose colours and references have a # that is not encoded (RFC 3986, section 3.5).
 var svgCutOff = regexp.MustCompile(`^data:image/svg\+xml[^#,]*,[^#]*#[\w-]*[^\w-]`)
 
+// svgEnds matches an SVG in a data: URL that is whole before its fragment.
+var svgEnds = regexp.MustCompile(`^[^#]*(<|%3c)/svg`)
+
 // pictureType matches the beginning of a data: URL of a picture.
 var pictureType = regexp.MustCompile(`^data:image/(png|jpe?g|gif|webp|avif|svg)\b`)
 
@@ -229,7 +232,7 @@ func causeOf(target string) string {
 	kind := strings.ToLower(target)
 	found := pictureType.FindStringSubmatch(kind)
 	switch {
-	case svgCutOff.MatchString(kind):
+	case svgCutOff.MatchString(kind) && !svgEnds.MatchString(kind):
 		return "a # ends the data of a URL: write %23 in its place, as in fill='%23f00'"
 	case found != nil:
 		return fmt.Sprintf("the data is no %s, or it is damaged", strings.Replace(strings.ToUpper(found[1]), "JPG", "JPEG", 1))

@@ -205,6 +205,8 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.filter":          "; it takes functions, such as blur(4px) or grayscale(1)",
 		"box.transform":       "; it takes functions, such as rotate(45deg) or scale(1.5)",
 		"box.font":            "; it takes a size and a family, such as 48px Lora; for the family alone there is fontFamily",
+		"box.fontFamily":      "; it takes names of fonts, such as Lora; one with a word that begins with a digit stands in quotes",
+		"box.animationName":   "",
 		"box.fontWeight":      "; it takes normal, bold or a number, such as 700",
 		"box.shadow":          "did you mean box.boxShadow?",
 		"box.font-colour":     "did you mean box.color?",
@@ -241,6 +243,8 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.outlineColor":      {"redd", []string{`Modification box.outlineColor: "redd" is no value of the CSS property outline-color`}},
 		"box.textDecoration":    {"underlined", []string{`Modification box.textDecoration: "underlined" is no value of the CSS property text-decoration`}},
 		"box.boxShadow":         {"redd", []string{`Modification box.boxShadow: "redd" is no value of the CSS property box-shadow`}},
+		"box.fontFamily":        {"Press Start 2P", []string{`Modification box.fontFamily: "Press Start 2P" is no value of the CSS property font-family`}},
+		"box.animationName":     {"2p", []string{`Modification box.animationName: "2p" is no value of the CSS property animation-name`}},
 		"box.textAlign":         {"middle", []string{`Modification box.textAlign: "middle" is no value of the CSS property text-align`}},
 		"box.display":           {"hidden", []string{`Modification box.display: "hidden" is no value of the CSS property display`}},
 		"box.filter":            {"blur", []string{`Modification box.filter: "blur" is no value of the CSS property filter`}},
@@ -334,13 +338,14 @@ func TestATextThatSaysFalseInAFieldIsNamed(t *testing.T) {
 // The address of a picture is taken within url(), too, as a style has it; and a key that names what an element shows is told from a style.
 func TestNamesAndValuesOfOtherTools(t *testing.T) {
 	const green = `data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9" fill="lime"/></svg>`
-	picture := task("png", `<body style="margin:0"><p data-param="title">x</p><img id="logo" data-param="photo" alt="">`)
-	picture.Modifications = map[string]any{"canvasBackgroundImage": " url('" + green + "') ", "title.text": "New", "logo.src": "https://example.com/a.png"}
+	picture := task("png", `<body style="margin:0"><p data-param="title">x</p><img id="logo" data-param="photo" alt=""><i data-each="rows" data-param="item"></i>`)
+	picture.Modifications = map[string]any{"rows": []any{"a"}, "item.text": "b", "canvasBackgroundImage": " url('" + green + "') ", "title.text": "New", "logo.src": "https://example.com/a.png"}
 	outputs, warnings := run(t, start(t), picture)
 	if img, _ := decode(t, outputs[0].Data); !near(img, 150, 90, color.RGBA{0, 255, 0, 255}) {
 		t.Errorf("the background is %v", img.At(150, 90))
 	}
 	want := []render.Warning{
+		{Title: "Modification item.text names no CSS property"}, // item is no key
 		{Title: "Modification logo.src names no CSS property", Details: "to change what the element shows, give photo"},
 		{Title: "Modification title.text names no CSS property", Details: "to change what the element shows, give title"},
 	}
@@ -353,6 +358,9 @@ func TestNamesAndValuesOfOtherTools(t *testing.T) {
 func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
 	b := start(t)
 	const emptyGIF = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+	acts := func(list string) string {
+		return `<p data-each="days"><i data-each="` + list + `"><b data-param="name">x</b></i></p>`
+	}
 	const fields, whole = `<li data-each="rows"><b data-param="name">NAME</b> <i data-param="price">0</i></li>`, `<li data-each="rows" data-param="item">x</li>`
 	for _, c := range []struct {
 		name, page, modifications string
@@ -387,6 +395,14 @@ func TestItemsThatDoNotFitThePageAreNamed(t *testing.T) {
 		{"by item, and a picture", `<p data-each="rows"><b data-param="item.name">x</b><img data-param="photo" src="` + emptyGIF + `"></p>`, `{"rows": [{"photo": "` + emptyGIF + `"}, {"name": "b"}]}`,
 			[]string{"rows[0]: this page shows name of each item, and this item has none", "rows[1]: this page shows photo of each item, and this item has none"}},
 		{"a list in an item that lacks a field", `<p data-each="groups"><b data-param="name">x</b><i data-each="rows"><b data-param="name">x</b></i></p>`, `{"groups": [{"name": "a", "rows": []}, {"rows": [{"name": "b"}]}]}`, []string{"groups[1]: this page shows name of each item, and this item has none"}},
+		{"a text in a list of an item", acts("acts"), `{"days": [{"acts": [{"name": "a"}]}, {"acts": ["b"]}]}`, []string{"days[1].acts[0]: this page shows fields of each item, name, and this item is a text"}},
+		{"a text in a list of an item, by item", acts("item.acts"), `{"days": [{"acts": [{"name": "a"}]}, {"acts": ["b"]}]}`, []string{"days[1].acts[0]: this page shows fields of each item, name, and this item is a text"}},
+		{"a text in a list of a list", acts("item"), `{"days": [[{"name": "a"}], ["b"]]}`, []string{"days[1][0]: this page shows fields of each item, name, and this item is a text"}},
+		{"a text in a list beside the items", acts("acts"), `{"days": [{}, {}], "acts": ["b"]}`, []string{"acts[0]: this page shows fields of each item, name, and this item is a text"}},
+		{"no field in a list of an item", acts("acts"), `{"days": [{"acts": []}, {"acts": [{"name": "a"}, {"x": 1}]}]}`, []string{"days[1].acts[1]: this page shows name of each item, and this item has none"}},
+		{"false in a list of an item", `<p data-each="days"><i data-each="acts"><b data-if="sold">x</b></i></p>`, `{"days": [{}, {"acts": [{"sold": "no"}]}]}`, []string{`days[1].acts[0]: data-if="sold" is true: sold is the text "no"`}},
+		{"false of an item in its list", `<p data-each="days"><i data-each="acts"><b data-if="sold">x</b></i></p>`, `{"days": [{}, {"sold": "no", "acts": [{}]}]}`, []string{`days[1]: data-if="sold" is true: sold is the text "no"`}},
+		{"false beside a list", `<p data-each="rows"><b data-if="order.paid">x</b></p>`, `{"rows": [{"order": {}}], "order": {"paid": "no"}}`, []string{`data-if="order.paid" is true: order.paid is the text "no"`}},
 		{"null among objects", fields, `{"rows": [{"name": "a", "price": 1}, null]}`, []string{"rows[1]: this page shows fields of each item, name and price, and this item is null"}},
 		{"a field that no item has", fields, `{"rows": [{"name": "a"}, {"name": "b"}]}`, nil},
 		{"a field that data-if asks for", `<li data-each="rows"><b data-param="name"></b><i data-if="price">for <i data-param="price">0</i></i></li>`, `{"rows": [{"name": "a", "price": 1}, {"name": "b"}]}`, nil},

@@ -51,6 +51,8 @@ type report struct {
 	// Names are those of values that a key in Unused could have meant, and Elements what its style could have been for.
 	Names    []string `json:"names"`
 	Elements []string `json:"elements"`
+	// Replaced has the relative addresses of pictures that the page no longer shows: a value has taken their place.
+	Replaced []string `json:"replaced"`
 	// NoStyles are those of the task's StylesElsewhere that name no style, as names of styles, with what each may mean.
 	NoStyles map[string]string `json:"noStyles"`
 	// Moving is true for a page with pictures that move.

@@ -494,31 +494,40 @@ func TestMistypedAttributes(t *testing.T) {
 // Nothing fills the placeholders of other template languages: a warning says so, and what does in their place. A page with a script may fill them.
 func TestPlaceholdersOfOtherTemplateLanguages(t *testing.T) {
 	b := start(t)
-	const advice, ofStyle = `Platen fills elements by their attributes: data-param="headline" with a value, and data-param-href a link with its address`,
-		"a modification sets a style: card.backgroundImage, for instance, that of the element with the id card"
+	const advice, ofStyle, ofFile = `Platen fills elements by their attributes: data-param="headline" with a value`,
+		"a modification sets a style: card.backgroundImage, for instance, that of the element with the id card",
+		"the browser asks for it as it is: give an img data-param in place of such a src, and a style by a modification, such as card.backgroundImage"
 	for name, c := range map[string]struct {
 		page string
 		want []render.Warning
 	}{
 		"a text":          {`<p>until {{until}}</p><p>until {{until}}</p>`, []render.Warning{{Title: "{{until}} is shown as it is", Details: advice}}},
-		"a style element": {`<style>p { color: {{accent}} }</style><p>x`, []render.Warning{{Title: "{{accent}} in a style has no effect", Details: ofStyle}}},
+		"a style element": {`<style>p { color: {{accent}} }</style><p>x`, []render.Warning{{Title: "{{accent}} in a style stays as it is", Details: ofStyle}}},
 		"a style attribute": {`<p style="background:url('{{photo}}')">x`, []render.Warning{
-			{Title: "{{photo}} in a style has no effect", Details: ofStyle},
-			{Title: "Could not load {{photo}}", Details: "the browser asks for it as it is: give an img data-param in place of such a src, and a style by a modification, such as card.backgroundImage"},
+			{Title: "{{photo}} in a style stays as it is", Details: ofStyle},
+			{Title: "Could not load {{photo}}", Details: ofFile},
 		}},
 		"code, and values of Platen's attributes": {`<pre>{{x}}</pre><code><b>{{x}}</b></code><p data-param="headline">x</p><template>{{x}}</template><p>{ x }`, nil},
 		"what is not shown":                       {`<title>{{x}}</title><meta name="x" content="{{x}}"><p>x`, nil},
 		"a value in its place":                    {`<p data-param="headline">{{headline}}</p><p id="card" style="color:{{accent}}">x`, nil},
 		"in each item":                            {`<ul><li data-each="rows">{{row}}</li></ul>`, []render.Warning{{Title: "{{row}} is shown as it is", Details: advice}}},
+		"the address of a picture":                {`<img alt="" src="{{photo}}">`, []render.Warning{{Title: "Could not load {{photo}}", Details: ofFile}}},
+		"a picture in its place":                  {`<img alt="" data-param="photo" src="{{photo}}">`, nil},
+		"a style of what a value fills":           {`<p data-param="headline" style="color:{{accent}}">x`, []render.Warning{{Title: "{{accent}} in a style stays as it is", Details: ofStyle}}},
+		"a style without spaces":                  {`<style>p{color:{{accent}}}</style><p>x`, []render.Warning{{Title: "{{accent}} in a style stays as it is", Details: ofStyle}}},
+		"a text and a style":                      {`<p style="color:{{x}}">{{x}}`, []render.Warning{{Title: "{{x}} is shown as it is", Details: advice}, {Title: "{{x}} in a style stays as it is", Details: ofStyle}}},
+		"a link":                                  {`<a href="{{shop}}">x</a>`, []render.Warning{{Title: "{{shop}} in a link stays as it is", Details: `Platen fills a link by its attribute data-param-href="shop" with its address`}}},
+		"a handler":                               {`<body onload="p.textContent = 1"><p id="p">{{x}}`, nil},
+		"what nobody sees":                        {`<p class="{{x}}" title="{{x}}" aria-label="{{x}}">x<span hidden>{{x}}</span><kbd>{{x}}</kbd>`, nil},
 		"a page with a script":                    {`<p>{{x}}</p><script></script>`, nil},
 		"a value":                                 {`<p data-param="headline">x</p>`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			picture := task("png", c.page)
 			picture.Modifications = map[string]any{
-				"headline": "{{x}}", "card.color": "red", "rows": []any{"a", "b"},
+				"headline": "{{x}}", "card.color": "red", "rows": []any{"a", "b"}, "photo": "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'/%3E",
 			}
-			picture.MayBeUnused = []string{"headline", "card.color", "rows"}
+			picture.MayBeUnused = []string{"headline", "card.color", "rows", "photo"}
 			_, warnings := run(t, b, picture)
 			if diff := cmp.Diff(c.want, warnings, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
@@ -604,6 +613,29 @@ func TestBrokenPicturesInThePageAreNamed(t *testing.T) {
 				t.Errorf("warnings %v", warnings)
 			}
 		})
+	}
+}
+
+// What the template has in place of a value is no matter once there is one, or once the element is not there.
+func TestPicturesThatValuesReplaceAreNotNamed(t *testing.T) {
+	b := start(t)
+	const dot = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+	for page, want := range map[string][]string{
+		`<img alt="" data-param="photo" src="logo.png">`:                                          nil,
+		`<img alt="" data-param="photo" src="data:image/png;base64,AAAA">`:                        nil,
+		`<p data-each="photos"><img alt="" data-param="item" src="logo.png"></p>`:                 nil,
+		`<p data-each="none"><img alt="" src="logo.png"></p>`:                                     nil,
+		`<p data-if="sold"><img alt="" src="logo.png"></p>`:                                       nil,
+		`<img alt="" data-param="optional" src="logo.png">`:                                       {"Could not load logo.png"},
+		`<img alt="" data-param="photo" src="logo.png"><img alt="" src="logo.png">`:               {"Could not load logo.png"},
+		`<img alt="" data-param="photo" src="logo.png"><p style="background:url(logo.jpg)">x</p>`: {"Could not load logo.jpg"},
+	} {
+		picture := task("png", page)
+		picture.Modifications = map[string]any{"photo": dot, "photos": []any{dot}, "none": []any{}, "sold": false}
+		picture.MayBeUnused = []string{"photo", "photos", "none", "sold"}
+		if _, warnings := run(t, b, picture); !slices.Equal(titlesOf(warnings), want) {
+			t.Errorf("%s: %v, want %v", page, warnings, want)
+		}
 	}
 }
 

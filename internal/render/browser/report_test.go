@@ -54,19 +54,20 @@ func TestLoadsThatFailHaveACause(t *testing.T) {
 		return ""
 	}}}
 	for title, want := range map[string]string{
-		"Could not load data:image/png;base64,xxxx":                  "the data is no PNG, or it is damaged",
-		"Could not load data:image/SVG+xml,%3Csvg":                   "the data is no SVG, or it is damaged",
-		"Could not load data:image/svg+xml,<svg fill='#f00'/>":       "a # ends the data of a URL: write %23 in its place, as in fill='%23f00'",
-		"Could not load data:image/svg+xml;utf8,<svg fill='#f0%27/>": "a # ends the data of a URL: write %23 in its place, as in fill='%23f00'",
-		"Could not load data:image/svg+xml,%3Csvg/>#shape":           "the data is no SVG, or it is damaged",
-		"Could not load data:image/jpg;base64,AAAA":                  "the data is no JPEG, or it is damaged",
-		"Could not load data:text/plain,x":                           "the data is no file that the page can use there, or it is damaged",
-		"Could not load data:,x":                                     "the data is no file that the page can use there, or it is damaged",
-		"Could not load https://example.invalid/x.png":               host,
-		"Could not load http://example.invalid/x.css":                host,
-		"Could not load https://blocked.example/x.png":               "blocked",
-		"Could not load the font Brand Sans":                         "",
-		"Console error: Could not load https://example.com":          "",
+		"Could not load data:image/png;base64,xxxx":                                       "the data is no PNG, or it is damaged",
+		"Could not load data:image/SVG+xml,%3Csvg":                                        "the data is no SVG, or it is damaged",
+		"Could not load data:image/svg+xml,<svg fill='#f00'/>":                            "a # ends the data of a URL: write %23 in its place, as in fill='%23f00'",
+		"Could not load data:image/svg+xml;utf8,<svg fill='#f0%27/>":                      "a # ends the data of a URL: write %23 in its place, as in fill='%23f00'",
+		"Could not load data:image/svg+xml,%3Csvg/>#shape":                                "the data is no SVG, or it is damaged",
+		"Could not load data:image/svg+xml,%3Csvg%3E%3C/svg%3E#svgView(viewBox(0,0,1,1))": "the data is no SVG, or it is damaged",
+		"Could not load data:image/jpg;base64,AAAA":                                       "the data is no JPEG, or it is damaged",
+		"Could not load data:text/plain,x":                                                "the data is no file that the page can use there, or it is damaged",
+		"Could not load data:,x":                                                          "the data is no file that the page can use there, or it is damaged",
+		"Could not load https://example.invalid/x.png":                                    host,
+		"Could not load http://example.invalid/x.css":                                     host,
+		"Could not load https://blocked.example/x.png":                                    "blocked",
+		"Could not load the font Brand Sans":                                              "",
+		"Console error: Could not load https://example.com":                               "",
 	} {
 		for _, unblocked := range []bool{true, false} {
 			one := *b

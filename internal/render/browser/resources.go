@@ -118,8 +118,11 @@ func relative(url string) bool {
 	return strings.HasPrefix(url, documentURL) && url != documentURL && !strings.HasPrefix(url, fontsURL)
 }
 
-// missing adds a warning that something could not be loaded, unless there is one.
+// missing adds a warning that something could not be loaded, unless there is one or the page no longer shows it.
 func (r *report) missing(url string) {
+	if slices.Contains(r.Replaced, url) {
+		return
+	}
 	w := readable(render.Warning{Title: "Could not load " + url})
 	if !slices.ContainsFunc(r.Warnings, func(known render.Warning) bool { return strings.HasPrefix(known.Title, w.Title) }) {
 		r.Warnings = append(r.Warnings, w)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,15 +147,20 @@ func TestAColourWithoutText(t *testing.T) {
 	b := start(t)
 	const circle, picture = `<div id="a" style="width:50px;height:50px;`, `<img id="a" alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`
 	for page, instead := range map[string]string{
-		circle + `background:gold"></div>`: "backgroundColor", circle + `background:gold"><i></i></div>`: "backgroundColor", picture: "svgColor",
+		circle + `background:gold"></div>`: "backgroundColor", picture: "svgColor",
 		circle + `background:currentColor"></div>`: "", circle + `"><i style="border:1px solid"></i></div>`: "", circle + `"><i style="display:block;background:currentColor"></i></div>`: "",
 		`<svg><path id="a" fill="currentColor" d="M0 0h9v9z"/></svg>`: "", circle + `border:1px solid"></div>`: "", circle + `box-shadow:0 0 9px currentColor"></div>`: "",
 		circle + `background:linear-gradient(currentColor, white)"></div>`: "", circle + `"><svg><path fill="currentColor" d="M0 0h9v9z"/></svg></div>`: "",
 		`<style>#a::before { content: "x" }</style>` + circle + `"></div>`: "", `<li id="a"></li>`: "", `<p id="a" data-param="none"></p>`: "",
-		circle + `"></div><script></script>`: "", `<input id="a">`: "", circle + `">x</div>`: "",
+		circle + `"></div><script></script>`: "", `<input id="a">`: "", circle + `">x</div>`: "", circle + `"><i></i></div>`: "",
+		`<p id="a"><b data-if="sold">Sold</b></p>`: "", `<ul id="a"><li data-each="rows" data-param="item">x</li></ul>`: "", `<img id="a" alt="x">`: "", `<details id="a"></details>`: "",
+		circle + `"></div><link rel="stylesheet" href="data:text/css,*{background:currentColor}">`: "", `<style>@import "data:text/css,*{background:currentColor}";</style>` + circle + `"></div>`: "",
+		`<body onload="a.textContent = 1">` + circle + `"></div>`: "", circle + `"><template shadowrootmode="open">x</template></div>`: "",
+		`<style>@keyframes k { to { background: currentColor } }</style>` + circle + `animation: k 1s 9s both"></div>`: "", circle + `mask-image:linear-gradient(currentColor, red)"></div>`: "",
 	} {
 		task := task("png", page)
-		task.Modifications = map[string]any{"a.color": "red"}
+		task.Modifications = map[string]any{"a.color": "red", "sold": false, "rows": []any{}}
+		task.MayBeUnused = []string{"sold", "rows"}
 		_, warnings := run(t, b, task)
 		var want []render.Warning
 		if instead != "" {
@@ -181,6 +187,15 @@ func TestAColourForAnotherStyle(t *testing.T) {
 	}
 }
 
+// What does not count gets no hint at what counts.
+func TestAColourBesideABackground(t *testing.T) {
+	task := task("png", `<div id="a"></div>`)
+	task.Modifications = map[string]any{"a.color": "red", "a.bgColor": "red"}
+	if _, warnings := run(t, start(t), task); len(warnings) != 1 || warnings[0].Details != "" {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
 // So does one of two names of a style. A style beside another is none of them.
 func TestOneStyleByTwoNames(t *testing.T) {
 	b := start(t)
@@ -192,6 +207,25 @@ func TestOneStyleByTwoNames(t *testing.T) {
 		picture.Modifications = map[string]any{c.first: c.firstValue, c.second: c.secondValue, "a.backgroundPosition": "center"}
 		_, warnings := run(t, b, picture)
 		if want := []render.Warning{{Title: "Modification " + c.first + " does not count", Details: c.second + " is the same style"}}; !cmp.Equal(want, warnings) {
+			t.Errorf("%s and %s: %v", c.first, c.second, warnings)
+		}
+	}
+}
+
+// Two styles with names for one property count both if they set different ones, and so does the one that the browser takes.
+func TestStylesThatCountBoth(t *testing.T) {
+	b := start(t)
+	for _, c := range []struct {
+		first, second, firstValue, secondValue string
+		want                                   []string
+	}{
+		{"a.backgroundColor", "a.bgColor", "red", "linear-gradient(transparent 50%, lime 50%)", nil},
+		{"a.backgroundColor", "a.bgColor", "red", "redd", []string{`Modification a.bgColor: "redd" is no value of the CSS property background-color`}},
+		{"a.paddingLeft", "a.paddingX", "1px", "2px", nil},
+	} {
+		picture := task("png", `<p id="a">x</p>`)
+		picture.Modifications = map[string]any{c.first: c.firstValue, c.second: c.secondValue}
+		if _, warnings := run(t, b, picture); !slices.Equal(titlesOf(warnings), c.want) {
 			t.Errorf("%s and %s: %v", c.first, c.second, warnings)
 		}
 	}

@@ -212,17 +212,24 @@
     else if (url && !isPassedOver(event.target)) warn(`Could not load ${String(url).slice(0, 300)}`);
   }, true);
 
-  // lookup finds a value: "item.field" looks into the innermost scope that has "item", then into the modifications.
-  const lookup = (path, scopes) => {
+  // locate finds a value, and the scope that has it: "item.field" looks into the innermost scope that has "item", then into the modifications.
+  const locate = (path, scopes) => {
     for (const scope of [...scopes].reverse().concat([modifications])) {
-      if (Object.hasOwn(scope, path)) return scope[path];
+      if (Object.hasOwn(scope, path)) return { value: scope[path], scope };
       let value = scope;
       for (const part of path.split('.')) {
         value = value !== null && typeof value === 'object' && Object.hasOwn(value, part) ? value[part] : undefined;
       }
-      if (value !== undefined) return value;
+      if (value !== undefined) return { value, scope };
     }
-    return undefined;
+    return {};
+  };
+  const lookup = (path, scopes) => locate(path, scopes).value;
+  // placeOf returns where a value of a scope is, such as days[1].acts, or its path alone if no item has it. within is as of bind.
+  const placeOf = (path, scope, within) => {
+    if (!within) return path;
+    if (within.scope !== scope) return placeOf(path, scope, within.outer);
+    return [`${within.place}[${within.index}]`, path.replace(/^item(\.|$)/, '')].filter(Boolean).join('.');
   };
   // allowedURL returns a URL with one of the schemes. The page has no address, so nothing is relative to it.
   const allowedURL = (value, schemes) => {
@@ -234,8 +241,12 @@
       return null;
     }
   };
+  // replaced has the addresses of pictures that the filled page no longer shows: whether they can be loaded is no matter.
+  const replaced = new Set();
+  share('replaced', replaced);
   const setImage = (element, key, value) => {
     const url = allowedURL(value, ['http:', 'https:', 'data:', 'blob:']);
+    if (url && element.src) replaced.add(element.src);
     if (url) element.setAttribute(element instanceof SVGImageElement ? 'href' : 'src', url);
     else warn(`Modification ${key}: ${show(value)} is no image URL`, 'it must begin with http://, https:// or data:image/');
   };
@@ -265,13 +276,12 @@
   const holds = (condition, scopes, within, attribute = 'data-if') => {
     const negated = condition.startsWith('!');
     const key = condition.replace(/^!/, '');
-    const value = lookup(key, scopes);
+    const { value, scope } = locate(key, scopes);
     const stays = (Array.isArray(value) ? value.length > 0 : Boolean(value)) !== negated;
     if (typeof value === 'string' && /^\s*(false|f|no|n|off|disabled?|null|0)\s*$/i.test(value) && !doubts.has(condition)) {
       doubts.add(condition);
-      const holder = scopes.findLast((scope) => Object.hasOwn(scope, key) || Object.hasOwn(scope, key.split('.')[0]));
-      const where = within && holder === scopes.at(-1) ? `${within.list}[${within.index}]: ` : '';
-      const isField = holder || key.includes('.'); // no declaration reaches into a list or an object
+      const where = scope === modifications ? '' : `${placeOf('item', scope, within)}: `;
+      const isField = scope !== modifications || key.includes('.'); // no declaration reaches into a list or an object
       warn(`${where}${attribute}="${condition}" is ${stays}: ${key} is the text ${JSON.stringify(value)}`,
         `every text but the empty one is true; give the boolean false${isField ? ', without quotes' : ', or declare the parameter as boolean'}`);
     }
@@ -309,8 +319,8 @@
   };
 
   // checkItems warns of the first item of a list that leaves what the page has in its place: one without fields where the page shows fields, and null.
-  // element is what the list repeats.
-  const checkItems = (list, items, element, scopes) => {
+  // element is what the list repeats, and place is where the list is.
+  const checkItems = (list, place, items, element, scopes) => {
     const fields = new Set();
     let whole = false;
     for (const inner of [element, ...element.querySelectorAll('[data-param], [data-param-href], [data-each]')]) {
@@ -332,8 +342,8 @@
     const item = items[index];
     const kind = item === null ? 'null' : Array.isArray(item) ? 'a list' : { string: 'a text', number: 'a number' }[typeof item] ?? String(item);
     const names = [...fields].slice(0, 5).join(', ').replace(/, ([^,]*)$/, ' and $1');
-    if (whole) warn(`${list}[${index}]: this page shows each item, and this item is ${kind}`, "the template's own text stays; leave such items out");
-    else warn(`${list}[${index}]: this page shows fields of each item, ${names}, and this item is ${kind}`, `the template's own text stays; an item looks like {${JSON.stringify([...fields][0])}: ...}`);
+    if (whole) warn(`${place}[${index}]: this page shows each item, and this item is ${kind}`, "the template's own text stays; leave such items out");
+    else warn(`${place}[${index}]: this page shows fields of each item, ${names}, and this item is ${kind}`, `the template's own text stays; an item looks like {${JSON.stringify([...fields][0])}: ...}`);
   };
 
   // checkPath warns of a path that leads into what has no fields, so that the page keeps what it has in its place. Of items, checkItems tells.
@@ -358,7 +368,7 @@
   };
 
   // checkField warns of an item of a list that lacks a field which others have, so that what the page has in its place looks like a value of the item.
-  const checkField = (path, element, { list, items, item, index, given }) => {
+  const checkField = (path, element, { list, place, items, item, index, given }) => {
     const field = path.replace(/^item\./, '').split('.')[0];
     const isThere = isImage(element) ? element.hasAttribute('src') || element.hasAttribute('href') : element.textContent.trim() !== '';
     const has = (item) => item !== null && typeof item === 'object' && Object.hasOwn(item, field) && item[field] !== null;
@@ -366,20 +376,32 @@
     if (!given.has(field)) given.set(field, items.some(has));
     if (!given.get(field)) return;
     doubts.add(`${list}[].${field}`);
-    warn(`${list}[${index}]: this page shows ${field} of each item, and this item has none`,
+    warn(`${place}[${index}]: this page shows ${field} of each item, and this item has none`,
       `the template's own ${isImage(element) ? 'picture' : 'text'} stays; give the item the field, or the element data-if=${JSON.stringify(path)}`);
+  };
+
+  // hasCode reports whether a page has a script, which may do anything with it.
+  const hasCode = () => document.scripts.length > 0 || document.evaluate('boolean(//@*[starts-with(name(), "on")])', document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
+  // thinned has the elements that remove has taken a part of.
+  const thinned = new WeakSet();
+  const remove = (element) => {
+    thinned.add(element.parentElement);
+    for (const { localName, src } of [element, ...element.querySelectorAll('img')]) if (localName === 'img' && src) replaced.add(src);
+    element.remove();
   };
 
   // textless matches the elements that never show the text in them. A script may read it. Package lint has the same.
   const textless = /^(audio|br|canvas|col|embed|hr|iframe|object|source|track|video|wbr)$/;
 
   let clones = 0;
-  // within tells of the item that is bound: the list and its name, where in it the item is, and which fields its items are known to have.
+  // within tells of the item that is bound: the list, its name and its place, where in it the item is, its scope, which fields its items are known to have,
+  // and of the item around it.
   const bind = (root, scopes, within) => {
     for (const element of [...root.querySelectorAll('[data-each]')]) {
       if (!element.isConnected || element.parentElement.closest('[data-each]')) continue;
-      const items = lookup(element.dataset.each, scopes);
       const name = element.dataset.each;
+      const { value: items, scope } = locate(name, scopes);
+      const place = placeOf(name, scope, within);
       element.removeAttribute('data-each');
       if (items === undefined) checkPath('data-each', name, scopes, within);
       if (items !== undefined && items !== null && items !== '' && !Array.isArray(items)) {
@@ -388,7 +410,7 @@
           isText ? 'it is a text: give the list without quotes around it, or declare the parameter as list' : 'a list is written in JSON, such as ["one", "two"]');
       }
       const source = element.cloneNode(true);
-      if (Array.isArray(items)) checkItems(name, items, source, scopes);
+      if (Array.isArray(items)) checkItems(name, place, items, source, scopes);
       const given = new Map();
       for (const [index, item] of Array.isArray(items) ? items.entries() : []) {
         if (++clones > maxClones) {
@@ -400,15 +422,16 @@
         const holder = document.createElement('div');
         copy.replaceWith(holder);
         holder.append(copy);
-        bind(holder, [...scopes, item !== null && typeof item === 'object' ? { item, ...item } : { item }], { list: name, items, item, index, given });
+        const own = item !== null && typeof item === 'object' ? { item, ...item } : { item };
+        bind(holder, [...scopes, own], { list: name, place, items, item, index, scope: own, given, outer: within });
         holder.replaceWith(...holder.childNodes);
       }
-      element.remove();
+      remove(element);
     }
     for (const element of root.querySelectorAll('[data-if]')) {
       const condition = element.dataset.if;
       element.removeAttribute('data-if');
-      if (!holds(condition, scopes, within)) element.remove();
+      if (!holds(condition, scopes, within)) remove(element);
     }
     for (const element of root.querySelectorAll('[data-param]')) {
       const key = element.dataset.param;
@@ -418,7 +441,7 @@
       if (value === undefined || value === null || element.dataset.bound === '') continue;
       element.dataset.bound = '';
       const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-      if (textless.test(element.localName) && document.scripts.length === 0) {
+      if (textless.test(element.localName) && !hasCode()) {
         warn(`data-param="${key}" shows nothing: the element ${element.localName} has no text`, 'bind an img to a picture, and any other value to an element with text');
       }
       if (isImage(element)) setImage(element, key, value);
@@ -470,7 +493,9 @@
       if (!told.has(title)) warn(title, details);
       told.add(title);
     };
-    const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance }));
+    const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance, isGiven, hasCode, wasFuller }));
+    const isGiven = (path) => lookup(path, []) !== undefined;
+    const wasFuller = (element) => thinned.has(element) || shadows.has(element) || element.shadowRoot !== null;
     const behind = {}; // colour and image of the page's background
     share('isStyle', (name) => styles().known(name));
     share('meantStyle', (name) => styles().meant(name));
@@ -581,29 +606,37 @@
       if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
     }
   };
-  // findPlaceholders returns the placeholders of other template languages that a page shows, such as {{headline}}, each with whether a style has it. A value
-  // that says the same is none, and an element that shows code may mean it.
+  // placeholder matches one of another template language, such as {{headline}} or {{{headline}}}. Package lint has the same.
+  const placeholder = /\{\{\{[^{}]{1,100}\}\}\}|\{\{[^{}]{1,100}\}\}/;
+  // findPlaceholders returns the placeholders in what a page shows, and where they are: in a text, a style or a link. An element that shows code may mean
+  // them. The browser warns of those in the addresses of files.
   const findPlaceholders = () => {
-    const places = ['//body//text()[not(ancestor::code or ancestor::pre or ancestor::noscript)]', '//head//style/text()', '//body//@*'];
-    const query = places.map((place) => `${place}[contains(., "{{") and not(parent::*[@data-bound])]`).join(' | ');
-    const found = document.evaluate(query, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
-    const placeholders = new Map();
-    for (let i = 0; i < found.snapshotLength; i++) {
-      const node = found.snapshotItem(i);
-      const [placeholder] = /\{\{\{?[^{}]{1,100}\}?\}\}/.exec(node.nodeValue) ?? [];
-      if (placeholder && !attributes.has(node.name)) placeholders.set(placeholder, node.name === 'style' || node.parentElement?.localName === 'style');
+    const verbatim = 'ancestor::*[self::code or self::pre or self::kbd or self::samp or self::noscript or @hidden]';
+    const places = [
+      ['a text', `//body//text()[not(parent::style) and not(parent::*[@data-bound]) and not(${verbatim})]`],
+      ['a text', '//body//@*[name() = "alt" or name() = "placeholder" or name() = "value" and not(parent::*[@data-bound])]'],
+      ['a style', '//style/text() | //body/descendant-or-self::*/@style'],
+      ['a link', '//a/@href'],
+    ];
+    const found = new Map(); // placeholder and place → both
+    for (const [place, query] of places) {
+      const nodes = document.evaluate(`(${query})[contains(., "{{")]`, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+      for (let i = 0; i < nodes.snapshotLength; i++) {
+        const [name] = placeholder.exec(nodes.snapshotItem(i).nodeValue) ?? [];
+        if (name) found.set(`${name} in ${place}`, { name, place });
+      }
     }
-    return placeholders;
+    return found;
   };
-  // warnOfPlaceholders warns of those that a page still shows once it is filled in: a value has taken the place of others. Package lint finds the same in
-  // the text.
+  // warnOfPlaceholders warns of those that a page still has once it is filled in. Package lint finds the same in the text.
   const maxPlaceholders = 5;
   const warnOfPlaceholders = (before) => {
     if (before.size === 0) return;
-    const left = [...findPlaceholders()].filter(([placeholder]) => before.has(placeholder));
-    for (const [placeholder, ofStyle] of left.slice(0, maxPlaceholders)) {
-      if (ofStyle) warn(`${placeholder} in a style has no effect`, 'a modification sets a style: card.backgroundImage, for instance, that of the element with the id card');
-      else warn(`${placeholder} is shown as it is`, 'Platen fills elements by their attributes: data-param="headline" with a value, and data-param-href a link with its address');
+    const left = [...findPlaceholders()].filter(([found]) => before.has(found));
+    for (const [, { name, place }] of left.slice(0, maxPlaceholders)) {
+      if (place === 'a text') warn(`${name} is shown as it is`, 'Platen fills elements by their attributes: data-param="headline" with a value');
+      else if (place === 'a style') warn(`${name} in a style stays as it is`, 'a modification sets a style: card.backgroundImage, for instance, that of the element with the id card');
+      else warn(`${name} in a link stays as it is`, 'Platen fills a link by its attribute data-param-href="shop" with its address');
     }
   };
   // isPath reports whether a value of data-param and the like may name a value.
@@ -694,7 +727,7 @@
     filled = true;
     noteUnused();
     noteMistakes();
-    const placeholders = document.scripts.length === 0 ? findPlaceholders() : new Map(); // a script may fill them
+    const placeholders = hasCode() ? new Map() : findPlaceholders(); // a script may fill them
     bind(document, []);
     special();
     warnOfPlaceholders(placeholders);

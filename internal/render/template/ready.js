@@ -578,5 +578,9 @@
   const unused = own('unused') ?? [];
   const noStyles = Object.fromEntries(styles.filter((name) => own('isStyle')?.(name) === false).map((name) => [name, own('meantStyle')(name)]));
   const looping = !says && (still?.loops().size ?? 0) > 0;
-  return JSON.stringify({ noStyles, looping, adrift: named, moving: again.length > 0, warnings: own('warnings') ?? [], unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined, elements: unused.length > 0 ? [...own('elements') ?? []] : undefined });
+  const present = new Set([...document.images].map(({ src }) => src));
+  const replaced = [...own('replaced') ?? []].filter((url) => !present.has(url));
+  const noMatter = new Set(replaced.map((url) => `Could not load ${url.slice(0, 300)}`));
+  const warnings = (own('warnings') ?? []).filter(({ title }) => !noMatter.has(title));
+  return JSON.stringify({ replaced: replaced.filter((url) => url.startsWith(`${location.origin}/`)).slice(0, 1000), noStyles, looping, adrift: named, moving: again.length > 0, warnings, unused, names: unused.length > 0 ? [...own('names') ?? []] : undefined, elements: unused.length > 0 ? [...own('elements') ?? []] : undefined });
 })

@@ -3,7 +3,7 @@
 
 // Sets the styles that modifications of the form ID.STYLE name. A style is a CSS property, or one of those below, whose names are those of
 // design tools; docs/templates/styles.md says what becomes of each. Upper and lower case are alike.
-(({ supports, warn, show, distance }) => {
+(({ supports, warn, show, distance, isGiven, hasCode, wasFuller }) => {
   const computed = (element, property) => getComputedStyle(element).getPropertyValue(property);
   const text = (value) => String(value).trim();
   // length returns a value of a property that is a length: a number is in pixels.
@@ -44,6 +44,7 @@
     [/^(backdrop-)?filter$/, 'functions, such as blur(4px) or grayscale(1)'],
     [/^transform$/, 'functions, such as rotate(45deg) or scale(1.5)'],
     [/^font$/, 'a size and a family, such as 48px Lora; for the family alone there is fontFamily'],
+    [/^font-family$/, 'names of fonts, such as Lora; one with a word that begins with a digit stands in quotes'],
     [/^font-weight$/, 'normal, bold or a number, such as 700'],
     [/^font-style$/, 'normal or italic'],
     [/^text-align$/, 'left, center, right or justify'],
@@ -67,18 +68,19 @@
     if (withUnits !== given && supports(property, withUnits)) return `${kept}; a length needs a unit, such as ${withUnits.slice(0, 40)}`;
     const [, shape] = shapes.find(([name]) => name.test(property)) ?? [];
     if (shape) return `${kept}; it takes ${shape}`;
-    if (supports(property, 'red')) return `${kept}; it takes a CSS colour, such as #0a7 or rebeccapurple`;
+    if (supports(property, '#010203')) return `${kept}; it takes a CSS colour, such as #0a7 or rebeccapurple`;
     return supports(property, '48px') ? `${kept}; it takes a length with its unit, such as 48px` : kept;
   };
 
-  // put sets a property if the browser takes the value, which may be made of the given one. Every property takes the value inherit.
+  // put sets a property if the browser takes the value, which may be made of the given one. Every property takes the value inherit. It returns the property,
+  // as every function that sets a style returns what it has set, by one name for all styles that set the same; undefined if it has set nothing.
   const put = (element, key, property, value, given = value) => {
     if (supports(property, text(value))) {
       override(element, property, text(value));
-      return true;
+      return property;
     }
     warn(`Modification ${key}: ${show(given)} is no value of the CSS property ${property}`, hint(property, value));
-    return false;
+    return undefined;
   };
 
   // A shadow's parts are collected, and set together at the end.
@@ -87,10 +89,11 @@
     const given = part === 'color' ? text(value) : length(value);
     if (!supports(property, given)) {
       warn(`Modification ${key}: ${show(value)} is no ${part === 'color' ? 'CSS colour' : 'length'}`, "the template's own style is kept");
-      return;
+      return undefined;
     }
     if (!shadows.has(element)) shadows.set(element, {});
     (shadows.get(element)[kind] ??= {})[part] = given;
+    return `${kind} shadow ${part}`;
   };
   const setShadows = () => {
     for (const [element, { drop, box }] of shadows) {
@@ -110,26 +113,23 @@
   // its nearest positioned ancestor.
   const move = (side, opposite, margin) => (element, key, value) => {
     if (isSVG(element) && element.ownerSVGElement) {
-      put(element, key, side === 'left' ? 'x' : 'y', length(value), value);
-      return;
+      return put(element, key, side === 'left' ? 'x' : 'y', length(value), value);
     }
-    if (!supports(side, length(value))) {
-      put(element, key, side, length(value), value);
-      return;
-    }
+    if (!supports(side, length(value))) return put(element, key, side, length(value), value);
     const position = computed(element, 'position');
     if (position !== 'absolute' && position !== 'fixed') {
       const { width } = element.getBoundingClientRect();
       if (element.style.width === '' && computed(element, 'display') !== 'inline') Object.assign(element.style, { boxSizing: 'border-box', width: `${width}px` });
       element.style.position = 'absolute';
     }
-    put(element, key, side, length(value));
     override(element, opposite, 'auto');
     override(element, margin, '0');
+    return put(element, key, side, length(value));
   };
   const resize = (property) => (element, key, value) => {
-    if (!put(element, key, property, length(value), value)) return;
-    if (computed(element, 'display') === 'inline' && !isPicture(element) && !isSVG(element)) element.style.display = 'inline-block';
+    const set = put(element, key, property, length(value), value);
+    if (set && computed(element, 'display') === 'inline' && !isPicture(element) && !isSVG(element)) element.style.display = 'inline-block';
+    return set;
   };
   const places = { top: 'start', middle: 'center', bottom: 'end', 'flex-start': 'start', center: 'center', 'flex-end': 'end', start: 'start', end: 'end' };
   const alignVertically = (element, key, value) => {
@@ -138,93 +138,100 @@
     const inLine = /^(inline|table-cell)/.test(display);
     if (inLine ? !supports('vertical-align', text(value)) : place === undefined) {
       warn(`Modification ${key}: ${show(value)} is no vertical alignment`, "the template's own style is kept; it takes top, middle or bottom");
-    } else if (inLine) override(element, 'vertical-align', text(value));
-    else if (!display.includes('flex')) override(element, 'align-content', place);
-    else if (computed(element, 'flex-direction').startsWith('column')) override(element, 'justify-content', place);
-    else override(element, 'align-items', place);
+      return undefined;
+    }
+    const column = computed(element, 'flex-direction').startsWith('column');
+    const property = inLine ? 'vertical-align' : !display.includes('flex') ? 'align-content' : column ? 'justify-content' : 'align-items';
+    override(element, property, inLine ? text(value) : place);
+    return property;
   };
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
-      if (put(element, key, 'color', value)) coloured.push([element, key]);
-    } else if (put(element, key, 'background-image', value)) {
-      override(element, 'background-clip', 'text');
-      override(element, 'color', 'transparent');
+      const set = put(element, key, 'color', value);
+      if (set) coloured.push([element, key]);
+      return set;
     }
+    if (!put(element, key, 'background-image', value)) return undefined;
+    override(element, 'background-clip', 'text');
+    override(element, 'color', 'transparent');
+    return 'color';
   };
   // coloured are the elements that have been given a colour, each with the modification's key. Other styles may take the colour, so all are set before
   // checkColours looks whether anything does.
   const coloured = [];
-  const maxParts = 100;
-  // colourable matches what takes its colour, or may yet have text.
-  const colourable = 'input, textarea, select, button, meter, progress, hr, object, iframe, [data-param]';
-  // takesColour reports whether a part of an element takes the colour for something else than text and styles that name currentColor: a drawing, a marker or
-  // a line. Of one that changes slowly, nobody sees at once.
-  const takesColour = (part) => !(part instanceof HTMLElement) || part.matches(colourable)
-    || computed(part, 'display') === 'list-item' || computed(part, 'outline-style') !== 'none' || /[1-9]/.test(computed(part, 'transition-duration'))
-    || ['top', 'right', 'bottom', 'left'].some((side) => computed(part, `border-${side}-style`) !== 'none')
-    || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(part, pseudo).content));
+  // isBare reports whether an element has nothing in it that could take its colour, and had nothing in the template.
+  const isBare = (element) => element instanceof HTMLElement && element.childElementCount === 0 && element.textContent.trim() === '' && !wasFuller(element)
+    && !element.matches('input, textarea, select, button, meter, progress, hr, object, iframe, details, img:not([src]), [data-param]');
+  // mayTakeColour reports whether the lines around an element, its marker or what a style puts into it may have its colour, now or later.
+  const mayTakeColour = (element) => computed(element, 'display') === 'list-item' || computed(element, 'outline-style') !== 'none'
+    || ['top', 'right', 'bottom', 'left'].some((side) => computed(element, `border-${side}-style`) !== 'none')
+    || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(element, pseudo).content))
+    || /[1-9]/.test(computed(element, 'transition-duration')) || element.getAnimations().length > 0;
   const checkColours = () => {
-    if (document.scripts.length > 0) return; // one may give an element text
-    for (const [element, key] of coloured) {
-      const parts = [element, ...element.querySelectorAll('*')];
-      if (element.textContent.trim() !== '' || parts.length > maxParts || parts.some(takesColour)) continue;
-      const looks = () => parts.map((part) => ['background-color', 'background-image', 'box-shadow', 'filter'].map((property) => computed(part, property)).join()).join();
+    const found = coloured.filter(([element]) => isBare(element) && !mayTakeColour(element));
+    if (found.length === 0 || hasCode()) return;
+    const loads = ({ localName, textContent }) => localName === 'link' || textContent.includes('@import'); // a style that is not there yet
+    if ([...document.querySelectorAll('style, link[rel~="stylesheet" i]')].some(loads)) return;
+    for (const [element, key] of found) {
+      const looks = () => ['background-color', 'background-image', 'mask-image', 'box-shadow', 'filter'].map((property) => computed(element, property)).join();
       const [before, { cssText }] = [looks(), element.style];
       element.style.setProperty('color', computed(element, 'color') === 'rgb(1, 2, 3)' ? 'rgb(3, 2, 1)' : 'rgb(1, 2, 3)', 'important');
       const isUsed = looks() !== before;
       element.style.cssText = cssText;
       if (isUsed) continue;
-      const instead = isPicture(element) ? 'svgColor' : 'backgroundColor';
-      warn(`Modification ${key} colours nothing: the element has no text`, `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
+      const [instead, property] = isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color'];
+      warn(`Modification ${key} colours nothing: the element has no text`, given.get(element).has(property) ? '' : `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
     }
   };
   const colourBackground = (element, key, value) => put(element, key, isGradient(value) ? 'background-image' : 'background-color', value);
   // colourShape sets a property of an SVG's shapes that have one of their own.
   const colourShape = (element, key, property, value) => {
-    if (!put(element, key, property, value)) return;
-    for (const shape of element.querySelectorAll(`[${property}]`)) {
+    const set = put(element, key, property, value);
+    for (const shape of set ? element.querySelectorAll(`[${property}]`) : []) {
       if (shape.getAttribute(property) !== 'none') override(shape, property, text(value));
     }
+    return set;
   };
   const fill = (element, key, value) => {
-    if (isSVG(element)) colourShape(element, key, 'fill', value);
-    else if (hasText(element)) colourText(element, key, value);
-    else colourBackground(element, key, value);
+    if (isSVG(element)) return colourShape(element, key, 'fill', value);
+    return hasText(element) ? colourText(element, key, value) : colourBackground(element, key, value);
   };
   const border = (property) => (element, key, value) => {
-    if (!put(element, key, property, property === 'border-width' ? length(value) : value)) return;
-    if (computed(element, 'border-top-style') === 'none') element.style.borderStyle = 'solid';
+    const set = put(element, key, property, property === 'border-width' ? length(value) : value);
+    if (set && computed(element, 'border-top-style') === 'none') element.style.borderStyle = 'solid';
+    return set;
   };
   const stroke = (property, ofText, ofBox) => (element, key, value) => {
-    if (isSVG(element)) colourShape(element, key, property, value);
-    else if (hasText(element)) put(element, key, ofText, property === 'stroke-width' ? length(value) : value);
-    else border(ofBox)(element, key, value);
+    if (isSVG(element)) return colourShape(element, key, property, value);
+    return hasText(element) ? put(element, key, ofText, property === 'stroke-width' ? length(value) : value) : border(ofBox)(element, key, value);
   };
   // colourPicture gives everything that a picture paints one colour.
   const colourPicture = (element, key, value) => {
     if (isSVG(element)) {
       override(element, 'color', text(value));
-      colourShape(element, key, 'fill', value);
-    } else if (!supports('color', text(value))) {
-      put(element, key, 'color', value);
-    } else {
-      const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-      svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
-      svg.querySelector('feFlood').setAttribute('flood-color', text(value));
-      const source = encodeURIComponent(new XMLSerializer().serializeToString(svg));
-      override(element, 'filter', `url("data:image/svg+xml,${source}#f")`);
+      return colourShape(element, key, 'fill', value);
     }
+    if (!supports('color', text(value))) return put(element, key, 'color', value);
+    const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+    svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
+    svg.querySelector('feFlood').setAttribute('flood-color', text(value));
+    const source = encodeURIComponent(new XMLSerializer().serializeToString(svg));
+    override(element, 'filter', `url("data:image/svg+xml,${source}#f")`);
+    return 'filter';
   };
   const plain = (property, convert = text) => (element, key, value) => put(element, key, property, convert(value), value);
   const fade = (element, key, value) => {
-    if (put(element, key, 'opacity', value) && (parseFloat(value) > (text(value).endsWith('%') ? 100 : 1))) {
+    const set = put(element, key, 'opacity', value);
+    if (set && parseFloat(value) > (text(value).endsWith('%') ? 100 : 1)) {
       warn(`Modification ${key}: ${show(value)} is shown as 1`, 'opacity is a number from 0 to 1, or a percentage, such as 50%');
     }
+    return set;
   };
-  const padding = (one, other) => (element, key, value) => put(element, key, one, length(value)) && put(element, key, other, length(value));
+  const padding = (one, other) => (element, key, value) => put(element, key, one, length(value)) && put(element, key, other, length(value)) && `${one} and ${other}`;
   const media = (property) => (element, key, value) => {
     if (element instanceof HTMLMediaElement) element[property] = text(value) === 'true';
     else warn(`Modification ${key} names no CSS property`, `only a video has ${property}`);
+    return property;
   };
 
   const styles = {
@@ -286,21 +293,13 @@
     return properties.get(fold(name));
   };
 
-  // same has the styles that are another one by a second name.
-  const same = new Map(Object.entries({
-    bg: 'background', bgcolor: 'backgroundcolor', textbackgroundcolor: 'backgroundcolor', backgroundradius: 'borderradius', bgradius: 'borderradius',
-    textbackgroundradius: 'borderradius', x: 'left', y: 'top', rotation: 'rotate', textstroke: 'webkittextstroke', textstrokewidth: 'webkittextstrokewidth',
-    textstrokecolor: 'webkittextstrokecolor',
-  }));
-  // given has the key of each style that an element has been given, by the style's name.
+  // given has the key of the modification for each thing that an element has been given, by its name.
   const given = new WeakMap();
-  const setOnce = (element, key, name) => {
-    if (name.startsWith('--')) return; // custom properties differ in their case and hyphens
+  const setOnce = (element, key, what) => {
     if (!given.has(element)) given.set(element, new Map());
-    const style = same.get(fold(name)) ?? fold(name);
-    const before = given.get(element).get(style);
+    const before = given.get(element).get(what);
     if (before) warn(`Modification ${before} does not count`, `${key} is the same style`);
-    given.get(element).set(style, key);
+    given.get(element).set(what, key);
   };
 
   const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
@@ -335,7 +334,7 @@
   };
   const warnUnknown = (element, key, name) => {
     const { param } = element.dataset ?? {};
-    if (param && /^(text|textcontent|value|content|html|innerhtml|src|source|url|image|picture)$/.test(fold(name))) {
+    if (param && (isGiven(param) || element.dataset.bound === undefined) && /^(text|textcontent|value|content|html|innerhtml|src|source|url|image|picture)$/.test(fold(name))) {
       warn(`Modification ${key} names no CSS property`, `to change what the element shows, give ${param}`);
       return;
     }
@@ -350,11 +349,13 @@
     known: (name) => special.has(fold(name)) || isProperty(name),
     // set sets a style of an element. key is the modification's.
     set(element, key, name, value) {
-      setOnce(element, key, name);
-      const property = name.startsWith('--') ? name : propertyOf(name);
-      if (special.has(fold(name))) special.get(fold(name))(element, key, value);
-      else if (!isProperty(name)) warnUnknown(element, key, name);
-      else put(element, key, property, value);
+      if (!special.has(fold(name)) && !isProperty(name)) {
+        warnUnknown(element, key, name);
+        return;
+      }
+      const setStyle = special.get(fold(name)) ?? plain(name.startsWith('--') ? name : propertyOf(name));
+      const what = setStyle(element, key, value);
+      if (what) setOnce(element, key, what);
     },
     // finish sets what several modifications make together, and looks at the outcome.
     finish() {
