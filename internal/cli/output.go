@@ -380,8 +380,8 @@ func (f *outputFlags) modifications(reader valueReader) (modifications map[strin
 // itemsInOne matches what looks like several items of a list, with commas between them.
 var itemsInOne = regexp.MustCompile(`^[^\s,:]+(,[^\s,:]+)+$`)
 
-// warnShellText warns of values of --set that a shell leaves as they are, and that look like something else: a list of one item like several, which have
-// lines of their own, and a backslash with an n like a line break.
+// warnShellText warns of values of --set that look like something else: one item of a list that looks like several, and a backslash with an n that looks
+// like a line break. A shell changes neither.
 func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJobSpec) {
 	modifications := map[string]any{}
 	if spec.Modifications != nil {

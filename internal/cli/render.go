@@ -39,7 +39,7 @@ type renderCommand struct {
 	noUpload, wait                           bool
 	timeout, ttl                             time.Duration
 	platenNamespace                          string
-	// said has how the warnings of a job begin that need not be said again.
+	// said has the beginnings of the warnings of a job that the command has given in its own words.
 	said []string
 }
 
@@ -158,6 +158,9 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 			if r.name != "" {
 				jobs[i].Name = fmt.Sprintf("%s-%d", r.name, rows.rows[i].number)
 			}
+		}
+		if len(specs) > 0 {
+			r.warnShellText(r.ErrOut, specs[0]) // all have the values of --set
 		}
 		r.warnUnused(ctx, c, template, specs...)
 		return r.renderTable(ctx, c, rows, jobs)

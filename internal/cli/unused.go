@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/task"
 )
 
@@ -50,7 +51,9 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 	}
 	for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
 		warn("", u.Key, u.Hint)
-		r.said = append(r.said, fmt.Sprintf("Modification %s is not used by the page", u.Key))
+		for _, ending := range []string{" is not used by ", " names no element", ": the template has "} {
+			r.said = append(r.said, "Modification "+nearest.Shown(u.Key)+ending)
+		}
 	}
 	declared := func(key string) bool {
 		return slices.ContainsFunc(template.Spec.Parameters, func(p platenv1alpha1.Parameter) bool { return p.Name == key })
@@ -62,12 +65,13 @@ func (r *renderCommand) warnUnused(ctx context.Context, c *cluster, template *pl
 		}
 		for _, u := range fields(spec.Modifications.Raw) {
 			warn(u.Path+" of ", u.Key, u.Hint)
+			r.said = append(r.said, fmt.Sprintf("Modification %s: no page uses %.100s", nearest.Shown(u.Key), u.Path))
 		}
 		for _, u := range task.WrongBackgrounds(spec.Modifications.Raw) {
 			line := fmt.Sprintf("%s %s: %s", r.flagOf(u.Key+":"), u.Key, plain(u.Hint))
 			if !seen[line] && !declared(u.Key[strings.LastIndex(u.Key, "@")+1:]) {
 				seen[line], lines = true, append(lines, line)
-				r.said = append(r.said, fmt.Sprintf("Modification %s: ", u.Key))
+				r.said = append(r.said, fmt.Sprintf("Modification %s: ", nearest.Shown(u.Key)))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Name returns the name that is at most two typing mistakes away, and no more than one for three letters; empty if there is none.
@@ -74,6 +75,15 @@ func Key(key string, names, ids []string, pages int) string {
 	return prefix + id
 }
 
+// Shown returns a key as a warning shows it, at most 100 bytes of it: in quotes if it is empty, or has what one cannot see.
+func Shown(key string) string {
+	key = fmt.Sprintf("%.100s", key)
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) }) {
+		return strconv.Quote(key)
+	}
+	return key
+}
+
 // True and False are the words that are true and false in YAML 1.1, as for kubectl.
 var (
 	True  = []string{"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"}
@@ -98,7 +108,7 @@ func OfElement(key string, ids []string) string {
 	return fmt.Sprintf("it is the id of an element: data-param=%[1]q there makes it a value, and a style of the element is %[1]s.color, for instance", key)
 }
 
-// Fields says which fields of an object the names have, of a key with a field that they lack; empty if none.
+// Fields says of a key with a field that the names lack which fields of the object they have; empty if none.
 func Fields(key string, names []string) string {
 	object, _, ok := strings.Cut(key, ".")
 	var fields []string
@@ -110,16 +120,20 @@ func Fields(key string, names []string) string {
 	if !ok || len(fields) == 0 {
 		return ""
 	}
-	slices.Sort(fields)
-	const most = 10
-	if more := len(fields) - most; more > 0 {
-		fields = append(fields[:most], fmt.Sprintf("%d more", more))
-	}
-	return fmt.Sprintf("the template uses these fields of %s: %s", object, strings.Join(fields, ", "))
+	return FieldsOf(object, fields)
 }
 
-// OfValue says of a style that is for no element what its key has in place of one: a value that pages ask for, or repeat an element with; empty if it is
-// none.
+// FieldsOf says which fields of an object the template uses.
+func FieldsOf(object string, fields []string) string {
+	const most = 10
+	shown := slices.Sorted(slices.Values(fields))
+	if more := len(shown) - most; more > 0 {
+		shown = append(shown[:most], fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("the template uses these fields of %.100s: %.500s", object, strings.Join(shown, ", "))
+}
+
+// OfValue says of a style whose key names a value in place of an element how to give an element the style; empty if the key names no value.
 func OfValue(key string, names []string) string {
 	value, style, ok := strings.Cut(key, ".")
 	if !ok || !slices.Contains(names, value) {

@@ -456,8 +456,8 @@ func namedValue(name string, entry map[string]json.RawMessage) (values map[strin
 
 var pageKey = regexp.MustCompile(`^page[0-9]{1,4}@`)
 
-// placeValues says in the warnings of a request where a value of its template belongs that is a field of the request. unknown are the first fields that no
-// request has.
+// placeValues adds to the warnings of fields that no request has, if a field is a value of the template, where the value belongs. unknown has the first of
+// these fields.
 func placeValues(warnings []Warning, unknown []string, template *platenv1alpha1.RenderTemplate) {
 	known := bindings.Cached(template)
 	for i, w := range warnings {

@@ -115,7 +115,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	const applyLeftItOut = "kubectl apply has left it out: " + nearest.NoValue
 	keys, applied := leftOut(job)
 	for _, u := range UnusedKeys(keys, len(template.Spec.Pages), html) {
-		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s is not used by the page", u.Key), Details: applyLeftItOut})
+		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %s is not used by the page", nearest.Shown(u.Key)), Details: applyLeftItOut})
 	}
 	fields := unusedFields(len(template.Spec.Pages), html)
 	found := fields(task.Modifications, given)
@@ -125,7 +125,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 		}
 	}
 	for _, u := range found {
-		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %.100s: no page uses %.100s", u.Key, u.Path), Details: u.Hint})
+		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %s: no page uses %.100s", nearest.Shown(u.Key), u.Path), Details: u.Hint})
 	}
 	return task, nil
 }

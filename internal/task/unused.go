@@ -166,7 +166,7 @@ func sameWithoutNulls(now, was any) bool {
 	}
 }
 
-// hasNull reports whether a value has null in a field, given by its path, of it or of one of its items.
+// hasNull reports whether the field at a path of a value is null. A list has such a field if one of its items has.
 func hasNull(value any, path []string) bool {
 	switch value := value.(type) {
 	case []any:
@@ -280,7 +280,7 @@ func unusedFields(total int, html func(page int) (string, bool)) func(modificati
 			}
 			for _, field := range fieldsOf(page).Unused(name, modifications[key]) {
 				parent, last := field.Path[:strings.LastIndex(field.Path, ".")], field.Path[strings.LastIndex(field.Path, ".")+1:]
-				hint := fmt.Sprintf("the template uses these fields of %.100s: %.500s", parent, strings.Join(field.Known, ", "))
+				hint := nearest.FieldsOf(parent, field.Known)
 				if unquoted := nearest.Unquoted(last, field.Known); unquoted != "" {
 					hint = unquoted
 				} else if hasNull(modifications[key], strings.Split(strings.TrimPrefix(field.Path, name+"."), ".")) {

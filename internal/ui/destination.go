@@ -111,7 +111,7 @@ func (d destinations) Everyone() string {
 // Nobody tells that no connection receives the renders of the workspace.
 func (d destinations) Nobody() bool { return d.Known && len(d.Automatic()) == 0 }
 
-// gone says of the connections of a job that a form cannot upload to why that is, with their folders; nothing if it is not known.
+// gone returns, for each connection of a job that a form cannot upload to, why that is, and the folder; nothing if it is not known.
 func (d destinations) gone(connections []platenv1alpha1.JobConnection) []string {
 	var names []string
 	for _, c := range connections {

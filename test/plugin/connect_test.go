@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -27,27 +26,28 @@ import (
 	"github.com/platen-dev/platen/internal/storage/dropbox"
 	"github.com/platen-dev/platen/internal/storage/dropbox/dropboxsim"
 	"github.com/platen-dev/platen/test/chromium"
+	"github.com/platen-dev/platen/test/program"
 	"github.com/platen-dev/platen/test/suite"
 )
 
 // app creates an app with its own account, and returns the app key, the account's email and the flags for a free port.
 func app(t *testing.T) (key, email string, flags []string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := program.FreeAddresses(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
+	_, port, err := net.SplitHostPort(free[0])
+	if err != nil {
 		t.Fatal(err)
 	}
-	key = "app" + strconv.Itoa(port)
+	key = "app" + port
 	email = key + "@example.com"
 	sim.AddAccount(dropboxsim.Account{
 		AppKey: key, AppName: "Platen", RefreshToken: "unused-" + key, Email: email, DisplayName: "Ada",
-		RedirectURIs: []string{fmt.Sprintf("http://localhost:%d/", port)},
+		RedirectURIs: []string{"http://localhost:" + port + "/"},
 	})
-	return key, email, []string{"--app-key", key, "--port", strconv.Itoa(port)}
+	return key, email, []string{"--app-key", key, "--port", port}
 }
 
 func command(namespace string, flags []string, more ...string) []string {

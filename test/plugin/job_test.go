@@ -376,20 +376,23 @@ func TestRenderPrintsTheNamesOfTheFilesAlone(t *testing.T) {
 	go func() {
 		ended <- finish(t.Context(), namespace, func(job *platenv1alpha1.RenderJob) {
 			rendered(base, "one")(job)
-			job.Status.Warnings = []platenv1alpha1.Warning{{Title: "Modification headlin is not used by the page"}, {Title: "Font Nowhere is not installed"}}
+			job.Status.Warnings = []platenv1alpha1.Warning{
+				{Title: "Modification headlin is not used by the page"}, {Title: "Modification titel.color names no element"}, {Title: "Modification page2@x: the template has 1 page"},
+				{Title: `Modification "a b" is not used by the page`}, {Title: "Font Nowhere is not installed"},
+			}
 			job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{
 				Name: "storage", Status: platenv1alpha1.UploadSuccess, Pages: []platenv1alpha1.UploadedPage{{Page: 1, Path: "/Renders/job.png"}},
 			}}
 		})
 	}()
-	r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--set", "headlin=x", "--name", "job", "-o", folder)
+	r := platen(t, "render", "banner", "-n", namespace, "--set", "headline=x", "--set", "headlin=x", "--set", "titel.color=red", "--set", "page2@x=y", "--set", "a b=c", "--name", "job", "-o", folder)
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
 	if want := filepath.Join(folder, "job.png") + "\n"; r.code != 0 || r.out != want {
 		t.Errorf("exit code %d, out %q, want %q", r.code, r.out, want)
 	}
-	for text, times := range map[string]int{"/Renders/job.png": 1, "Warning: no page uses --set headlin;": 1, "Warning: Font Nowhere is not installed": 1, "headlin is not used": 0} {
+	for text, times := range map[string]int{"/Renders/job.png": 1, "no page uses --set headlin;": 1, "--set titel.color": 1, "--set page2@x": 1, "--set a b": 1, "Warning: Font Nowhere is not installed": 1, "Modification ": 0} {
 		if n := strings.Count(r.errOut, text); n != times {
 			t.Errorf("%q stands %d times in\n%s", text, n, r.errOut)
 		}

@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -261,7 +260,9 @@ func startShim(t *testing.T, kubeconfig, content string) (url string) {
 	t.Helper()
 	binary, err := program.Own(t.Context(), "../..", "shim")
 	must(t, err)
-	address, probes := free(t), free(t)
+	free, err := program.FreeAddresses(t.Context(), 2)
+	must(t, err)
+	address, probes := free[0], free[1]
 	log := &bytes.Buffer{}
 	shim := exec.CommandContext(t.Context(), binary, "--bind-address="+address, "--health-probe-bind-address="+probes, "--content-url=http://"+content,
 		"--webhook-allow=127.0.0.0/8", "--namespace="+fleet.ManagerNamespace)
@@ -283,14 +284,6 @@ func startShim(t *testing.T, kubeconfig, content string) (url string) {
 	})
 	must(t, err)
 	return "http://" + address
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func must(t *testing.T, err error) {

@@ -15,8 +15,8 @@ import (
 const (
 	// lookupTimeout bounds the look-up of the server's name. Cluster DNS may be slow where connections are not.
 	lookupTimeout = 5 * time.Second
-	// connectTimeout bounds a TCP connection to one address. That of a manager whose pod has gone does not answer until the cluster's network knows of
-	// the next manager, so a pod asks again soon. The kernel accepts connections, so a busy manager needs no more.
+	// connectTimeout bounds a TCP connection to one address. The address of a manager whose pod has gone does not answer until the cluster's network knows
+	// of the next manager, so a pod asks again soon. The kernel accepts connections, so a busy manager needs no more.
 	connectTimeout = time.Second
 	// handshakeTimeout bounds a TLS handshake: all pods come at once to a manager that has just started.
 	handshakeTimeout = 5 * time.Second
@@ -43,7 +43,7 @@ func dialTLS(ctx context.Context, address string, config *tls.Config) (net.Conn,
 	return smallRecords{secure}, nil
 }
 
-// connect connects with the first address of a host that answers.
+// connect looks a host up, and connects with it.
 func connect(ctx context.Context, host, port string) (net.Conn, error) {
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -51,6 +51,11 @@ func connect(ctx context.Context, host, port string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking up the dispatch server: %w", err)
 	}
+	return connectTo(ctx, ips, port)
+}
+
+// connectTo connects with the first of the addresses that answers.
+func connectTo(ctx context.Context, ips []string, port string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 10 * time.Second}
 	failures := make([]error, 0, len(ips))
 	for _, ip := range ips {

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -181,38 +180,21 @@ func scaled(pixels int, scale float64) int { return max(1, int(float64(pixels)*s
 // allWarnings returns the warnings of all reports, each once. One that not every page has names its pages, and one that not every size has, its
 // sizes. The last ones name the modifications that no page uses.
 func allWarnings(task render.Task, reports []report) (all []render.Warning) {
-	type found struct {
-		pages []int
-		sizes []string
-	}
-	where := map[render.Warning]*found{}
+	where := map[render.Warning][][]int{} // the numbers of the pages that have it, for each size
 	for i, r := range reports {
-		number, size := task.Pages[i%len(task.Pages)].Number, "its own size"
-		if extra := i/len(task.Pages) - 1; extra >= 0 {
-			size = task.ExtraSizes[extra].Name
-		}
+		page, size := task.Pages[i%len(task.Pages)], i/len(task.Pages)
 		for _, w := range r.Warnings {
 			if where[w] == nil {
-				all, where[w] = append(all, w), &found{}
+				all, where[w] = append(all, w), make([][]int, 1+len(task.ExtraSizes))
 			}
-			if f := where[w]; !slices.Contains(f.pages, number) {
-				f.pages = append(f.pages, number)
-			}
-			if f := where[w]; !slices.Contains(f.sizes, size) {
-				f.sizes = append(f.sizes, size)
+			if on := &where[w][size]; !slices.Contains(*on, page.Number) {
+				*on = append(*on, page.Number)
 			}
 		}
 	}
 	for i, w := range all {
-		var some []string
-		if on := where[w].pages; len(on) < len(task.Pages) {
-			some = append(some, onPages(on))
-		}
-		if in := where[w].sizes; len(in) < 1+len(task.ExtraSizes) {
-			some = append(some, "in "+strings.Join(in, ", "))
-		}
-		if len(some) > 0 {
-			all[i].Details = bounded(strings.TrimSuffix(strings.Join(some, " ")+": "+w.Details, ": "), maxDetails)
+		if some := somewhere(task, where[w]); some != "" {
+			all[i].Details = bounded(strings.TrimSuffix(some+": "+w.Details, ": "), maxDetails)
 		}
 	}
 	all = append(slices.Clone(task.Warnings), all...)
@@ -232,15 +214,47 @@ func allWarnings(task render.Task, reports []report) (all []render.Warning) {
 			if meant != "" {
 				details = fmt.Sprintf("%s; did you mean %.100s%.100s?", details, strings.TrimSuffix(key, style), meant)
 			}
-			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %s names no CSS property", shownKey(key)), Details: details})
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %s names no CSS property", nearest.Shown(key)), Details: details})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(task.Modifications)) {
 		if title, details := unused(task, reports, key); title != "" {
-			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %s%s", shownKey(key), title), Details: details})
+			all = append(all, render.Warning{Title: fmt.Sprintf("Modification %s%s", nearest.Shown(key), title), Details: details})
 		}
 	}
 	return all
+}
+
+// somewhere returns where something is, as "page 2", "in story" or "page 1 in its own size, page 2 in story", of the numbers of the pages that have it in
+// each size; empty if it is everywhere.
+func somewhere(task render.Task, on [][]int) string {
+	var sizes, places []string
+	first, alike := []int(nil), true
+	for i, numbers := range on {
+		if len(numbers) == 0 {
+			continue
+		}
+		size := "its own size"
+		if i > 0 {
+			size = task.ExtraSizes[i-1].Name
+		}
+		if sizes = append(sizes, size); first == nil {
+			first = numbers
+		}
+		alike = alike && slices.Equal(numbers, first)
+		places = append(places, onPages(numbers)+" in "+size)
+	}
+	if !alike {
+		return strings.Join(places, ", ")
+	}
+	var some []string
+	if len(first) < len(task.Pages) {
+		some = append(some, onPages(first))
+	}
+	if len(sizes) < len(on) {
+		some = append(some, "in "+strings.Join(sizes, ", "))
+	}
+	return strings.Join(some, " ")
 }
 
 // styleOf returns the style that a modification ID.STYLE names.
@@ -300,7 +314,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	}
 	switch {
 	case !rendered && exists(only, total):
-		return " is not used by page " + only, fmt.Sprintf("page %s has nothing with the name %s", only, shownKey(name))
+		return " is not used by page " + only, fmt.Sprintf("page %s has nothing with the name %s", only, nearest.Shown(name))
 	case !rendered && total == 1:
 		return ": the template has 1 page", "a key for its only page begins with page1@"
 	case !rendered:
@@ -310,15 +324,6 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	default:
 		return " is not used by the page", "no element names it in data-param, data-if, data-each or data-param-href" + hint
 	}
-}
-
-// shownKey returns a key as a warning shows it: in quotes if it is empty, or has what one cannot see.
-func shownKey(key string) string {
-	key = fmt.Sprintf("%.100s", key)
-	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) }) {
-		return strconv.Quote(key)
-	}
-	return key
 }
 
 // exists reports whether a template with so many pages has one with a number, as a key has it.
