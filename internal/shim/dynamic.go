@@ -299,7 +299,7 @@ func readValue(template *platenv1alpha1.RenderTemplate, key, text string) any {
 	switch {
 	case kind != "" && kind != values.List:
 		return text
-	case kind == "" && (strings.ContainsAny(text, "[{\n") || strings.EqualFold(text, "true") || strings.EqualFold(text, "false")): // it depends on the pages
+	case kind == "":
 		kind, read = bindings.Bound(bindings.Cached(template), pageKey.ReplaceAllString(key, "")), values.ReadBound
 	}
 	value, err := read(kind, text)

@@ -746,6 +746,8 @@ func TestValuesOfDynamicURLs(t *testing.T) {
 		`{"flag":"FALSE"}`: {`{"flag":false}`, `Modification flag: the URL says false, not "FALSE"`}, // pages only ask whether it is true
 		`{"n":"FALSE"}`:    {`{"n":"FALSE"}`, ""},
 		`{"order.paid":"FALSE","order.total":"FALSE"}`: {`{"order.paid":false,"order.total":"FALSE"}`, `Modification order.paid: the URL says false, not "FALSE"`},
+		`{"rows":"hey"}`:  {`{"rows":["hey"]}`, ""},
+		`{"rows":"1"}`:    {`{"rows":["1"]}`, ""},
 		`{"rows":"[]"}`:   {`{"rows":[]}`, `Modification rows: the URL says [], not "[]"`},
 		`{"flag":"null"}`: {`{"flag":null}`, `Modification flag: the URL says null, not "null"`},
 		`{"flag":[]}`:     {`{"flag":"[]"}`, `Modification flag: the URL says "[]", not []`},
