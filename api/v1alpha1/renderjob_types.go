@@ -7,7 +7,9 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -761,6 +763,36 @@ func (j *RenderJob) Suspended() bool { return j.Spec.Suspend != nil && *j.Spec.S
 func (j *RenderJob) Canceled() bool {
 	_, annotated := j.Annotations[CanceledAnnotation]
 	return annotated && j.Suspended()
+}
+
+// ExpirationTime returns when the manager deletes a finished job with its files; zero for never.
+func (j *RenderJob) ExpirationTime() time.Time {
+	if j.Status.CompletionTime == nil || j.trackedByGitOps() {
+		return time.Time{}
+	}
+	ttl := j.Spec.TTLSecondsAfterFinished
+	if kept, err := strconv.ParseUint(j.Annotations[RefusedTTLAnnotation], 10, 31); err == nil && j.refused() && (ttl == nil || int32(kept) < *ttl) {
+		ttl = new(int32(kept))
+	}
+	if ttl == nil {
+		return time.Time{}
+	}
+	return j.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second)
+}
+
+// refused reports whether a finished job has failed for what its spec says.
+func (j *RenderJob) refused() bool {
+	ready := meta.FindStatusCondition(j.Status.Conditions, ReadyCondition)
+	return ready != nil && (ready.Reason == InvalidSpecReason || ready.Reason == InvalidModificationsReason)
+}
+
+// trackedByGitOps reports whether a GitOps tool would create the job again after its deletion.
+func (j *RenderJob) trackedByGitOps() bool {
+	_, argo := j.Annotations["argocd.argoproj.io/tracking-id"]
+	_, argoLabel := j.Labels["argocd.argoproj.io/instance"]
+	_, flux := j.Labels["kustomize.toolkit.fluxcd.io/name"]
+	_, helm := j.Labels["helm.toolkit.fluxcd.io/name"]
+	return argo || argoLabel || flux || helm
 }
 
 // RenderJobList is a list of RenderJobs.

@@ -8,18 +8,13 @@ package renderjob
 import (
 	"context"
 	"errors"
-	"math"
-	"slices"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -201,14 +196,14 @@ func (r *Reconciler) afterFinish(ctx context.Context, s *scope) (ctrl.Result, er
 	if next, busy, err := r.signAgain(ctx, s); busy || err != nil {
 		return next, err
 	}
-	if due := timeToLive(s.job); !due.IsZero() && !due.After(s.now) {
+	if due := s.job.ExpirationTime(); !due.IsZero() && !due.After(s.now) {
 		return ctrl.Result{}, client.IgnoreNotFound(r.Client.Delete(ctx, s.job, client.Preconditions{UID: &s.job.UID}))
 	}
 	expires := r.contentExpires(s.job)
 	if !expires.IsZero() && !expires.After(s.now) {
 		return r.expireContent(ctx, s, expires)
 	}
-	return ctrl.Result{RequeueAfter: soonest(s.now, timeToLive(s.job), expires)}, nil
+	return ctrl.Result{RequeueAfter: soonest(s.now, s.job.ExpirationTime(), expires)}, nil
 }
 
 // soonest returns the time until the first of some moments that are set; 0 if none is.
@@ -219,34 +214,4 @@ func soonest(now time.Time, moments ...time.Time) (wait time.Duration) {
 		}
 	}
 	return wait
-}
-
-// timeToLive returns when to delete a finished job; zero for never.
-func timeToLive(job *platenv1alpha1.RenderJob) time.Time {
-	if job.Status.CompletionTime == nil || trackedByGitOps(job) {
-		return time.Time{}
-	}
-	ttl := job.Spec.TTLSecondsAfterFinished
-	if kept, err := strconv.ParseUint(job.Annotations[platenv1alpha1.RefusedTTLAnnotation], 10, 31); err == nil && refused(job) {
-		ttl = new(min(ptr.Deref(ttl, math.MaxInt32), int32(kept)))
-	}
-	if ttl == nil {
-		return time.Time{}
-	}
-	return job.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second)
-}
-
-// refused reports whether a finished job has failed for what its spec says.
-func refused(job *platenv1alpha1.RenderJob) bool {
-	ready := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.ReadyCondition)
-	return ready != nil && slices.Contains([]string{platenv1alpha1.InvalidSpecReason, platenv1alpha1.InvalidModificationsReason}, ready.Reason)
-}
-
-// trackedByGitOps reports whether a GitOps tool would create the job again after its deletion.
-func trackedByGitOps(job *platenv1alpha1.RenderJob) bool {
-	_, argo := job.Annotations["argocd.argoproj.io/tracking-id"]
-	_, argoLabel := job.Labels["argocd.argoproj.io/instance"]
-	_, flux := job.Labels["kustomize.toolkit.fluxcd.io/name"]
-	_, helm := job.Labels["helm.toolkit.fluxcd.io/name"]
-	return argo || argoLabel || flux || helm
 }

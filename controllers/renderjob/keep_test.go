@@ -491,34 +491,3 @@ func TestUploadsGetAMomentAfterARestart(t *testing.T) {
 		}
 	}
 }
-
-func TestTimeToLive(t *testing.T) {
-	end := metav1.Now()
-	for name, c := range map[string]struct {
-		ttl         *int32
-		reason      string
-		annotations map[string]string
-		want        time.Duration
-	}{
-		"none":                   {reason: platenv1alpha1.SucceededReason, want: -1},
-		"of the spec":            {ttl: new(int32(60)), reason: platenv1alpha1.SucceededReason, want: time.Minute},
-		"with GitOps":            {ttl: new(int32(60)), reason: platenv1alpha1.SucceededReason, annotations: map[string]string{"argocd.argoproj.io/tracking-id": "x"}, want: -1},
-		"refused":                {ttl: new(int32(60)), reason: platenv1alpha1.InvalidSpecReason, annotations: map[string]string{platenv1alpha1.RefusedTTLAnnotation: "10"}, want: 10 * time.Second},
-		"refused, at once":       {reason: platenv1alpha1.InvalidModificationsReason, annotations: map[string]string{platenv1alpha1.RefusedTTLAnnotation: "0"}, want: 0},
-		"refused, spec is first": {ttl: new(int32(5)), reason: platenv1alpha1.InvalidSpecReason, annotations: map[string]string{platenv1alpha1.RefusedTTLAnnotation: "10"}, want: 5 * time.Second},
-		"refused, no number":     {ttl: new(int32(60)), reason: platenv1alpha1.InvalidSpecReason, annotations: map[string]string{platenv1alpha1.RefusedTTLAnnotation: "-1"}, want: time.Minute},
-		"not refused":            {ttl: new(int32(60)), reason: platenv1alpha1.SucceededReason, annotations: map[string]string{platenv1alpha1.RefusedTTLAnnotation: "10"}, want: time.Minute},
-		"failed otherwise":       {reason: platenv1alpha1.DeadlineExceededReason, annotations: map[string]string{platenv1alpha1.RefusedTTLAnnotation: "10"}, want: -1},
-	} {
-		job := &platenv1alpha1.RenderJob{}
-		job.Annotations, job.Spec.TTLSecondsAfterFinished, job.Status.CompletionTime = c.annotations, c.ttl, &end
-		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Reason: c.reason}}
-		want := time.Time{}
-		if c.want >= 0 {
-			want = end.Add(c.want)
-		}
-		if got := timeToLive(job); !got.Equal(want) {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
-	}
-}

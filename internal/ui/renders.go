@@ -48,6 +48,8 @@ type jobView struct {
 	Obstacle string
 	// Tried is when the uploads were last retried; zero if they were not.
 	Tried time.Time
+	// Until is when the job is deleted with its files; zero if it stays.
+	Until time.Time
 	// Again is the address of the form with the values of a finished job; empty for any other.
 	Again string
 	// TemplateGone tells that the job's template does not exist any more.
@@ -125,7 +127,7 @@ func viewJob(job *platenv1alpha1.RenderJob) jobView {
 		v.Warnings = slices.DeleteFunc(v.Warnings, func(w platenv1alpha1.Warning) bool { return strings.HasPrefix(w.Title, "Failed to upload to ") })
 	}
 	if v.Finished && v.Words.Tone != busy {
-		v.Again = again(job)
+		v.Again, v.Until = again(job), job.ExpirationTime()
 	}
 	for i, warning := range v.Warnings {
 		if warning.Details != nil { // else the page would show an empty text

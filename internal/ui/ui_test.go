@@ -132,6 +132,11 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", d, got, want)
 		}
 	}
+	for d, want := range map[time.Duration]string{-time.Second: "within a minute", 59 * time.Second: "within a minute", 119 * time.Second: "in 2 minutes", 3 * time.Hour: "in 3 hours", 24*time.Hour - time.Second: "in 1 day", 50 * time.Hour: "in 2 days"} {
+		if got := ahead(d); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
+		}
+	}
 }
 
 // jobAt returns a job with conditions such as Ready=True/Succeeded of its current generation.

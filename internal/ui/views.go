@@ -65,6 +65,7 @@ func newViews(clk clock.PassiveClock) (views, error) {
 	v.parts = template.New("").Funcs(template.FuncMap{
 		"asset":       func(name string) string { return "/ui/static/" + name + "?v=" + v.hashes[name] },
 		"ago":         func(t time.Time) string { return ago(clk.Since(t)) },
+		"ahead":       func(t time.Time) string { return ahead(t.Sub(clk.Now())) },
 		"utc":         func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"bytes":       file.Size,
 		"plural":      plural.Count[int],

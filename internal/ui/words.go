@@ -177,15 +177,29 @@ func label(name string) string {
 
 // ago returns an age in words, such as 3 hours ago.
 func ago(d time.Duration) string {
+	if d < time.Minute {
+		return "just now"
+	}
+	return inWords(d) + " ago"
+}
+
+// ahead returns in words when something is to be, such as in 3 hours.
+func ahead(d time.Duration) string {
+	if d < time.Minute {
+		return "within a minute"
+	}
+	return "in " + inWords(d.Round(time.Minute))
+}
+
+// inWords returns a duration of at least a minute, such as 3 hours.
+func inWords(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
-	case d < time.Minute:
-		return "just now"
 	case d < time.Hour:
-		return plural.Count(int(d/time.Minute), "minute") + " ago"
+		return plural.Count(int(d/time.Minute), "minute")
 	case d < day:
-		return plural.Count(int(d/time.Hour), "hour") + " ago"
+		return plural.Count(int(d/time.Hour), "hour")
 	default:
-		return plural.Count(int(d/day), "day") + " ago"
+		return plural.Count(int(d/day), "day")
 	}
 }

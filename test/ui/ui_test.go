@@ -86,7 +86,7 @@ func TestWholeJourney(t *testing.T) {
 		t.Errorf("the modifications are %s, want %s", got, want)
 	}
 	w.finish(t, job, 1, "")
-	b.Sees("Done", "/Renders/"+job.Name+"_page_1.png")
+	b.Sees("Done", "/Renders/"+job.Name+"_page_1.png", "The render is deleted in 1 hour, with its files; what is in the account stays.")
 	b.Holds(`document.querySelector("#result img").naturalWidth === 1200`)
 	b.Screenshots("rendered")
 
