@@ -191,7 +191,7 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection, mani
 		rows = append(rows, []string{"On conflict", string(d.ConflictPolicy)})
 	}
 	if t := s.Status.LastVerifiedTime; t != nil {
-		rows = append(rows, []string{"Last reached", t.UTC().Format("2006-01-02 15:04:05 MST")})
+		rows = append(rows, []string{"Last checked", t.UTC().Format("2006-01-02 15:04:05 MST")})
 	}
 	for _, row := range rows {
 		if row[1] != "" {

@@ -488,10 +488,12 @@ func (r *renderCommand) printRow(row tableRow, job *platenv1alpha1.RenderJob, fi
 	for _, file := range files {
 		fmt.Fprintln(r.Out, file)
 	}
-	if !r.toFolder() {
-		fmt.Fprintf(r.Out, "%s: ", job.Name)
-		describeFiles(r.Out, job)
-		describeUploads(r.Out, job)
+	if text := (strings.Builder{}); !r.toFolder() {
+		describeFiles(&text, job)
+		describeUploads(&text, job)
+		if text.Len() > 0 { // a job that has failed may have neither
+			fmt.Fprintf(r.Out, "%s: %s", job.Name, &text)
+		}
 	}
 	for _, w := range r.unsaid(job.Status.Warnings) {
 		fmt.Fprintf(r.ErrOut, "Warning, row %d: %s\n", row.number, plain(w.Title))

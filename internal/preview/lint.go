@@ -42,9 +42,12 @@ const (
 	RulePageWarning = "page-warning"
 )
 
-// Lint renders each page of a template with its defaults, and with what the page itself has in the place of values without a default. It
-// returns what a job would be warned of, and text that runs out of its box. It does not look at the request's job. The error is that of
-// Render.
+// forPaper matches a page with rules for a printed one. What a document makes of them is no matter of a picture.
+var forPaper = regexp.MustCompile(`@page\b|\bprint\b`)
+
+// Lint renders each page of a template with its defaults, and with what the page itself has in the place of values without a default; one with rules for
+// paper as a document, too. It returns what a job would be warned of, and text that runs out of its box. It does not look at the request's job. The error
+// is that of Render.
 func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 	job := &platenv1alpha1.RenderJob{}
 	job.Name = "lint"
@@ -71,11 +74,26 @@ func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 	pages := work.Pages
 	work.Warnings = nil // they are about the made-up job, or about pages that package lint has named
 	for _, page := range pages {
+		plain := page
 		page.HTML += `<script data-platen-ready="false">` + overflow + `</script>`
 		work.Pages = []render.Page{page}
-		warnings, err := b.Render(ctx, work, render.SinkFunc(func(context.Context, file.File, []byte) error { return nil }))
+		nowhere := render.SinkFunc(func(context.Context, file.File, []byte) error { return nil })
+		warnings, err := b.Render(ctx, work, nowhere)
 		if err != nil {
 			return findings, fmt.Errorf("page %s: %w", page.Name, err)
+		}
+		if forPaper.MatchString(plain.HTML) {
+			document := work
+			document.Format, document.Pages = file.Format(platenv1alpha1.FormatPDF), []render.Page{plain}
+			more, err := b.Render(ctx, document, nowhere)
+			if err != nil {
+				return findings, fmt.Errorf("page %s in a PDF: %w", page.Name, err)
+			}
+			for _, w := range more {
+				if strings.HasPrefix(w.Title, "Rules ") {
+					warnings = append(warnings, render.Warning{Title: "In a PDF: " + w.Title, Details: w.Details})
+				}
+			}
 		}
 		for _, w := range warnings {
 			if strings.HasPrefix(w.Title, "Modification ") && (strings.HasSuffix(w.Title, " is not used by the page") || strings.HasSuffix(w.Title, " names no element")) {

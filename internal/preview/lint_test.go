@@ -42,6 +42,10 @@ func TestLint(t *testing.T) {
 		{name: "an initial", page: `<style>.i::first-letter { float: left; font-size: 60px }</style><p class="i">Word</p>`},
 		{name: "text that is not seen", page: `<div style="width:60px;display:none">Donaudampfschifffahrt</div><div style="width:60px;visibility:hidden"></div>`},
 		{name: "a condition shows its text", page: `<p data-if="due"><b data-param="due" style="display:block;width:20px">Donaudampfschifffahrt</b></p>`, want: []string{"text-overflow, PAGE, <b data-param=due>"}},
+		{name: "rules for paper", page: `<style>@page { margin: 2cm } @media print { .menu { display: none } }</style><p class="menu">Menu</p><p>x</p>`, want: []string{
+			"page-warning, PAGE: In a PDF: Rules of @page were not followed: margin", "page-warning, PAGE: In a PDF: Rules for print hide text: Menu",
+		}},
+		{name: "rules for paper that a document follows", page: `<style>@page { margin: 0 } @media print { p { color: #000 } }</style><p>x</p>`},
 		{name: "text that slides in", page: `<style>@keyframes in { from { transform: translateX(-400px) } }</style><p style="animation:in 1s both">In</p><p style="animation:in 1s both paused">Out</p>`, want: []string{`"Out" runs`}},
 		{name: "an animation that a script holds", page: `<p id=p style="width:60px">Donaudampfschifffahrt</p><script>p.animate([{ opacity: 0 }, {}], 1000).playbackRate = 0</script>`, want: []string{`text-overflow, PAGE, <p id=p>: "Donaudampfschifffahrt" runs`}},
 		{name: "texts of the page that no job would give", page: `<p data-if="price">For <b data-param="price">0</b></p><a data-param="shop" data-param-href="shop">our shop</a><p data-each="rows"><a data-param-href="url" data-param="url">x</a><b data-if="left" data-param="left">no</b></p>`},

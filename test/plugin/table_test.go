@@ -115,6 +115,32 @@ func TestRenderATable(t *testing.T) {
 	}
 }
 
+// A row whose job has no files prints nothing on the standard output.
+func TestARowThatFailsPrintsNoFiles(t *testing.T) {
+	namespace := studio(t)
+	base := content(t, nil)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- finishTable(t.Context(), namespace, 2, func(job *platenv1alpha1.RenderJob) {
+			if job.Name == "cards-2" {
+				rendered(base, "one")(job)
+				return
+			}
+			for _, kind := range []string{platenv1alpha1.RenderedCondition, platenv1alpha1.ReadyCondition} {
+				suite.SetCondition(job, kind, metav1.ConditionFalse, platenv1alpha1.InvalidSpecReason, "broken")
+			}
+			suite.SetCondition(job, platenv1alpha1.FinishedCondition, metav1.ConditionTrue, "Failed", "broken")
+		})
+	}()
+	r := platen(t, "render", "banner", "--csv", table(t, "headline\nAda\nGrace\n"), "--name", "cards", "--wait", "-n", namespace)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if r.code != 3 || !strings.HasPrefix(r.out, "cards-2: 1 png file") || strings.Contains(r.out, "cards-1") {
+		t.Errorf("exit code %d, %q, %s", r.code, r.out, r.errOut)
+	}
+}
+
 // A name that is taken in the middle stops a table before its first job.
 func TestATableWhoseNamesAreTakenMakesNoJob(t *testing.T) {
 	namespace := studio(t)
