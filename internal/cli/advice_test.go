@@ -19,6 +19,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/jsonpath"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -504,6 +505,27 @@ func TestDescribeSaysThatFilesAreRetained(t *testing.T) {
 		describe(out, job, advice(job))
 		if got := out.String(); !strings.Contains(got, c.want) || strings.Contains(got, "contentPolicy") != (c.want != "") {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestDescribeSaysWhenAJobIsDeleted(t *testing.T) {
+	for want, change := range map[string]func(job *platenv1alpha1.RenderJob){
+		"Platen deletes it at 2026-12-01T10:01:00Z\n": func(*platenv1alpha1.RenderJob) {},
+		"Platen does not delete it, whatever ttlSecondsAfterFinished says: a GitOps tool would make it again\n": func(job *platenv1alpha1.RenderJob) {
+			job.Labels = map[string]string{"kustomize.toolkit.fluxcd.io/name": "cards"}
+		},
+		"": func(job *platenv1alpha1.RenderJob) { job.Spec.TTLSecondsAfterFinished = nil },
+	} {
+		job := jobWith(platenv1alpha1.SucceededReason, "1 page is rendered")
+		meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.FinishedCondition, Status: metav1.ConditionTrue, Reason: "Succeeded"})
+		job.Spec.TTLSecondsAfterFinished = new(int32(60))
+		job.Status.CompletionTime = new(metav1.NewTime(time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC)))
+		change(job)
+		out := &bytes.Buffer{}
+		describe(out, job, "")
+		if got := out.String(); !strings.Contains(got, want) || strings.Contains(got, "delete") != (want != "") {
+			t.Errorf("%q: %s", want, got)
 		}
 	}
 }

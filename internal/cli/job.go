@@ -54,6 +54,11 @@ func describe(out io.Writer, job *platenv1alpha1.RenderJob, advice string) {
 	word, sentence := stage(job)
 	fmt.Fprintf(out, "RenderJob %s in namespace %s, of template %s\n", job.Name, job.Namespace, job.Spec.TemplateRef.Name)
 	fmt.Fprintf(out, "%s: %s\n", word, sentence)
+	if due := job.ExpirationTime(); job.Finished() && !due.IsZero() {
+		fmt.Fprintf(out, "Platen deletes it at %s\n", due.UTC().Format(time.RFC3339))
+	} else if job.Finished() && job.Spec.TTLSecondsAfterFinished != nil {
+		fmt.Fprintln(out, "Platen does not delete it, whatever ttlSecondsAfterFinished says: a GitOps tool would make it again")
+	}
 	if job.Observed() {
 		if len(job.Status.Pages) > 0 {
 			fmt.Fprintln(out)
