@@ -639,6 +639,18 @@ func TestPicturesThatValuesReplaceAreNotNamed(t *testing.T) {
 	}
 }
 
+// A condition may remove the page itself.
+func TestAPageThatAConditionRemoves(t *testing.T) {
+	b := start(t)
+	for _, page := range []string{`<html data-if="sold"><body>x`, `<body data-if="sold">x`} {
+		picture := task("png", page)
+		picture.Modifications = map[string]any{"sold": false}
+		if outputs, warnings := run(t, b, picture); len(outputs) != 1 || len(warnings) > 0 {
+			t.Errorf("%s: %d files, %v", page, len(outputs), warnings)
+		}
+	}
+}
+
 // The browser loads no file for a picture, whatever an SVG file names.
 func TestFilesThatSVGPicturesNameAreNamed(t *testing.T) {
 	const (

@@ -385,7 +385,7 @@
   // thinned has the elements that remove has taken a part of.
   const thinned = new WeakSet();
   const remove = (element) => {
-    thinned.add(element.parentElement);
+    if (element.parentElement) thinned.add(element.parentElement);
     for (const { localName, src } of [element, ...element.querySelectorAll('img')]) if (localName === 'img' && src) replaced.add(src);
     element.remove();
   };
