@@ -508,8 +508,8 @@ func TestValuesThatCannotBeRead(t *testing.T) {
 	}{
 		"a list of objects":  {outputFlags{set: []string{"dishes=[{'name':'x'}]"}}, `--set dishes: "[{'name':'x'}]" must be a list: JSON, such as [{"name":"Soup"}]` + declared},
 		"of a page":          {outputFlags{set: []string{"page2@dishes=[{"}}, `--set page2@dishes: "[{" must be a list: JSON, such as [{"name":"Soup"}]` + declared},
-		"not declared":       {outputFlags{set: []string{"rows=[{"}}, `--set rows: "[{" must be a list: JSON, such as [{"id":"1"}] (a page of template 'menu' shows it as list)`},
-		"an object":          {outputFlags{set: []string{"order=5"}}, `--set order: "5" must be an object in JSON, such as {"total":"5"} (a page of template 'menu' shows it as object)`},
+		"not declared":       {outputFlags{set: []string{"rows=[{"}}, `--set rows: "[{" must be a list: JSON, such as [{"id":"1"}] (a page of template 'menu' shows it as a list)`},
+		"an object":          {outputFlags{set: []string{"order=5"}}, `--set order: "5" must be an object in JSON, such as {"total":"5"} (a page of template 'menu' shows it as an object)`},
 		"a list of texts":    {outputFlags{set: []string{"points=['x']"}}, `--set points: "['x']" must be a list: JSON, such as ["one", "two"], or text with one item a line` + declared},
 		"a text as JSON":     {outputFlags{setJSON: []string{"dishes=Soup"}}, `--set-json dishes: "Soup" is not JSON; a text needs quotes, as in dishes='"text"'`},
 		"a list's end":       {outputFlags{setJSON: []string{`dishes=[{"name":"x"}`}}, `--set-json dishes: "[{\"name\":\"x\"}" is not JSON: unexpected end of JSON input`},
@@ -517,7 +517,7 @@ func TestValuesThatCannotBeRead(t *testing.T) {
 		"a text's end":       {outputFlags{setJSON: []string{`dishes="Soup`}}, `--set-json dishes: "\"Soup" is not JSON: unexpected end of JSON input`},
 		"a long list's end":  {outputFlags{setJSON: []string{"dishes=[" + strings.Repeat("1,", 500)}}, `--set-json dishes: "[` + strings.Repeat("1,", 39) + `… is not JSON: unexpected end of JSON input`},
 		"nothing at all":     {outputFlags{setJSON: []string{"dishes="}}, `--set-json dishes: "" is not JSON; a text needs quotes, as in dishes='"text"'`},
-		"an object's fields": {outputFlags{set: []string{`order={"a":1,"a":2}`}}, `--set order: "{\"a\":1,\"a\":2}" must be an object that has each field once: a is there twice (a page of template 'menu' shows it as object)`},
+		"an object's fields": {outputFlags{set: []string{`order={"a":1,"a":2}`}}, `--set order: "{\"a\":1,\"a\":2}" must be an object that has each field once: a is there twice (a page of template 'menu' shows it as an object)`},
 	} {
 		_, wrong := c.flags.modifications(newValueReader(template))
 		if err := (mistakes{list: wrong}).err(); err == nil || err.Error() != c.want {

@@ -420,7 +420,10 @@ func (r valueReader) read(key, text string) (any, error) {
 	// page2@price is the parameter price on page 2.
 	name := key[strings.LastIndex(key, "@")+1:]
 	kind, read := bindings.Bound(r.known, name), values.ReadBound
-	from := fmt.Sprintf("a page of template '%s' shows it as %s", r.template, kind)
+	from := fmt.Sprintf("a page of template '%s' shows it as a list", r.template)
+	if kind == values.Object {
+		from = fmt.Sprintf("a page of template '%s' shows it as an object", r.template)
+	}
 	for _, p := range r.known {
 		if p.Name == name && p.Declared {
 			kind, from, read = values.Type(p.Type), fmt.Sprintf("the parameter of template '%s' is of type %s", r.template, p.Type), values.ReadText
