@@ -99,14 +99,14 @@ func advice(job *platenv1alpha1.RenderJob) string {
 	case word == platenv1alpha1.DeadlineExceededReason && filmedFrames.MatchString(sentence):
 		return forJob(job, aboutALongFilm(job, sentence))
 	case word == platenv1alpha1.DeadlineExceededReason:
-		lint, longer := lintTemplate, min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
-		if own := time.Duration(job.Spec.TimeoutSeconds) * time.Second; own < lintTimeout {
-			lint += " --timeout " + own.String()
+		try, longer := tryTemplate, min(2*job.Spec.TimeoutSeconds, defaultMaxTimeout)
+		if own := time.Duration(job.Spec.TimeoutSeconds) * time.Second; own < previewTimeout {
+			try += " --timeout " + own.String()
 		}
 		if longer <= job.Spec.TimeoutSeconds {
-			return forJob(job, "Look for what the page waits for:"+lint)
+			return forJob(job, "Look for what the page waits for:"+try)
 		}
-		return forJob(job, "Look for a script of the page that does not end. If there is none, give the job more time; this renders it again:"+lint+
+		return forJob(job, "Look for a script of the page that does not end. If there is none, give the job more time; this renders it again:"+try+
 			"\nkubectl patch renderjob JOB -n NS"+
 			fmt.Sprintf(` --type merge -p '{"spec":{"timeoutSeconds":%d}}'`, longer))
 	case word == platenv1alpha1.QuotaExceededReason && admitsNoPod.MatchString(sentence):

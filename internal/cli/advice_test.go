@@ -243,13 +243,13 @@ func TestAdviceAboutValuesOfConfigMaps(t *testing.T) {
 	}
 }
 
-// Lint gives a page no more time than the job that it was too slow for.
+// A preview with the values of the job gives a page no more time than the job that it was too slow for.
 func TestAdviceAboutAPageThatDoesNotEnd(t *testing.T) {
 	for seconds, want := range map[int32]string{
-		4: "\nkubectl platen lint card -n marketing --timeout 4s\n", 300: "\nkubectl platen lint card -n marketing\n", 3600: "\nkubectl platen lint card -n marketing\n",
+		4: "\nkubectl platen preview card -n marketing --set-json num=3 --timeout 4s\n", 300: "\nkubectl platen preview card -n marketing --set-json num=3\n", 3600: "\nkubectl platen preview card -n marketing --set-json num=3\n",
 	} {
 		job := jobWith("DeadlineExceeded", "the page did not become ready")
-		job.Spec.TimeoutSeconds = seconds
+		job.Spec.TimeoutSeconds, job.Spec.Modifications = seconds, &apiextensionsv1.JSON{Raw: []byte(`{"num":3}`)}
 		if got := advice(job); !strings.Contains(got+"\n", want) {
 			t.Errorf("%d: got %s", seconds, got)
 		}

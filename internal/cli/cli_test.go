@@ -275,7 +275,7 @@ func TestAdviceForConnections(t *testing.T) {
 
 // More time is at most what the manager takes by default.
 func TestAdviceForDeadlines(t *testing.T) {
-	for seconds, want := range map[int32]string{300: `-p '{"spec":{"timeoutSeconds":600}}'`, 3000: `-p '{"spec":{"timeoutSeconds":3600}}'`, 3600: "kubectl platen lint card -n marketing"} {
+	for seconds, want := range map[int32]string{300: `-p '{"spec":{"timeoutSeconds":600}}'`, 3000: `-p '{"spec":{"timeoutSeconds":3600}}'`, 3600: "kubectl platen preview card -n marketing"} {
 		job := &platenv1alpha1.RenderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "summer", Generation: 1}}
 		job.Spec.TemplateRef.Name, job.Spec.TimeoutSeconds, job.Status.ObservedGeneration = "card", seconds, new(int64(1))
 		job.Status.Conditions = []metav1.Condition{{Type: platenv1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: platenv1alpha1.DeadlineExceededReason}}

@@ -25,9 +25,6 @@ import (
 	"github.com/platen-dev/platen/internal/render"
 )
 
-// lintTimeout is how long lint lets a template take, unless its flag says otherwise.
-const lintTimeout = 5 * time.Minute
-
 // lintCommand is kubectl platen lint.
 type lintCommand struct {
 	*options
@@ -79,7 +76,7 @@ Exit codes:
 	f.BoolVar(&l.strict, "strict", false, "let warnings fail the check too")
 	f.StringVar(&l.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
 	f.StringSliceVar(&l.outboundAllow, "outbound-allow", nil, "private address `prefixes` that pages may reach, such as 127.0.0.0/8")
-	f.DurationVar(&l.timeout, "timeout", lintTimeout, "how long each template may take")
+	f.DurationVar(&l.timeout, "timeout", previewTimeout, "how long each template may take")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
 	must(command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp)))
 	return command

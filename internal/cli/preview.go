@@ -30,6 +30,9 @@ import (
 // maxInlineHTML bounds a page that is in its template, in bytes, as the API server does.
 const maxInlineHTML = 512 << 10
 
+// previewTimeout is how long preview, and lint for each template, take at most, unless a flag says otherwise.
+const previewTimeout = 5 * time.Minute
+
 // previewCommand is kubectl platen preview.
 type previewCommand struct {
 	*options
@@ -68,7 +71,7 @@ It reads FontSets, and ConfigMaps with HTML and fonts, from the file too, or fro
 	f.StringVar(&p.browser, "browser", "", "path of Chromium's headless shell (default: the one in PATH)")
 	f.BoolVar(&p.inCluster, "in-cluster", false, "render in the cluster even if this machine has a browser")
 	f.StringSliceVar(&p.outboundAllow, "outbound-allow", nil, "private address `prefixes` that pages may reach, such as 127.0.0.0/8")
-	f.DurationVar(&p.timeout, "timeout", 5*time.Minute, "how long to wait")
+	f.DurationVar(&p.timeout, "timeout", previewTimeout, "how long to wait")
 	o.platenNamespaceFlag(command, &p.platenNamespace, "namespace of Platen")
 	must(command.MarkFlagFilename("filename", "yaml", "yml", "json"))
 	return command
