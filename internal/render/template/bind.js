@@ -612,15 +612,16 @@
   // them. The browser warns of those in the addresses of files.
   const findPlaceholders = () => {
     const verbatim = 'ancestor::*[self::code or self::pre or self::kbd or self::samp or self::noscript or @hidden]';
+    const has = '[contains(., "{{")]'; // first: only few nodes have one
     const places = [
-      ['a text', `//body//text()[not(parent::style) and not(parent::*[@data-bound]) and not(${verbatim})]`],
-      ['a text', '//body//@*[name() = "alt" or name() = "placeholder" or name() = "value" and not(parent::*[@data-bound])]'],
-      ['a style', '//style/text() | //body/descendant-or-self::*/@style'],
-      ['a link', '//a/@href'],
+      ['a text', `//body//text()${has}[not(parent::style) and not(parent::*[@data-bound]) and not(${verbatim})]`],
+      ['a text', `//body//@*${has}[name() = "alt" or name() = "placeholder" or name() = "value" and not(parent::*[@data-bound])]`],
+      ['a style', `//style/text()${has} | //@style${has}`],
+      ['a link', `//a/@href${has}`],
     ];
     const found = new Map(); // placeholder and place → both
     for (const [place, query] of places) {
-      const nodes = document.evaluate(`(${query})[contains(., "{{")]`, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+      const nodes = document.evaluate(query, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
       for (let i = 0; i < nodes.snapshotLength; i++) {
         const [name] = placeholder.exec(nodes.snapshotItem(i).nodeValue) ?? [];
         if (name) found.set(`${name} in ${place}`, { name, place });
