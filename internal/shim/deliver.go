@@ -41,14 +41,14 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1al
 	case kind == typeBinary:
 		return s.deliverBinary(w, r, job)
 	case kind == typeBase64 && !tooLargeInline(job):
-		return s.deliverInline(w, r, job, func(contents []string) any { return answer(job, typeBase64, contents) })
+		return s.deliverInline(w, r, http.StatusOK, job, func(contents []string) any { return answer(job, typeBase64, contents) })
 	default:
 		writeJSON(w, http.StatusOK, answer(job, typeURL, urls(job)))
 		return nil
 	}
 }
 
-// The headers that say of a file what a JSON answer says of its job. docs/operations/rest.md describes them.
+// The header that names the job of an answer, and those that say of a file what a JSON answer says of its job. docs/operations/rest.md describes them.
 const (
 	jobHeader         = "X-Platen-Job"
 	warningsHeader    = "X-Platen-Warnings"
@@ -57,10 +57,8 @@ const (
 	maxHeader = 4096
 )
 
-// describeFile sets the headers of a file: its job, and the warnings and uploads that a JSON answer would have. What does not fit is left
-// out with a warning.
+// describeFile sets the headers of a file: the warnings and uploads that a JSON answer would have. What does not fit is left out with a warning.
 func describeFile(h http.Header, job *platenv1alpha1.RenderJob) {
-	h.Set(jobHeader, job.Name)
 	list := warnings(job)
 	if uploads := uploadsOf(job, len(pictures(job, urls(job))) > 1); len(uploads) > 0 {
 		if text := asciiJSON(uploads); len(text) <= maxHeader {
@@ -230,7 +228,7 @@ func (s *Server) sendFile(w http.ResponseWriter, r *http.Request, contentURL str
 
 // deliverInline answers with JSON that has the files as data URLs. No file is in memory as a whole: deliverInline encodes the JSON with
 // a placeholder for each file, and streams the file instead of the placeholder.
-func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
+func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, code int, job *platenv1alpha1.RenderJob, body func(contents []string) any) error {
 	placeholders := make([]string, len(job.Status.Pages))
 	for i := range placeholders {
 		placeholders[i] = uuid.NewString() // random, so that no text of a user equals it
@@ -245,6 +243,7 @@ func (s *Server) deliverInline(w http.ResponseWriter, r *http.Request, job *plat
 	}
 	defer func() { _ = first.Body.Close() }()
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
 	for {
 		i, before, after := nextPlaceholder(text, placeholders)
 		if i < 0 {

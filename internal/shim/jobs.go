@@ -156,18 +156,23 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request, c caller) error 
 		return jobError(err, c, key.Name)
 	}
 	requestLog(w).job = job.Name
+	return s.sendJob(w, r, http.StatusOK, job)
+}
+
+// sendJob answers with the state of a job, and with its result once it has one.
+func (s *Server) sendJob(w http.ResponseWriter, r *http.Request, code int, job *platenv1alpha1.RenderJob) (err error) {
 	body := report(job)
 	if body.Webhook, err = s.Delivery(r.Context(), job); err != nil {
 		return err
 	}
 	// Of files that an answer cannot hold, the state of the job has the URLs.
 	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 && checkKept(job) == nil && !tooLargeInline(job) {
-		return s.deliverInline(w, r, job, func(contents []string) any {
+		return s.deliverInline(w, r, code, job, func(contents []string) any {
 			body.Result = answer(job, typeBase64, contents)
 			return body
 		})
 	}
-	writeJSON(w, http.StatusOK, body)
+	writeJSON(w, code, body)
 	return nil
 }
 

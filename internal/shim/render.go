@@ -89,7 +89,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, c caller, defau
 	}
 	requestLog(w).job = job.Name
 	if wait == noWait {
-		return respondAccepted(w, job)
+		return s.respondAccepted(w, r, job)
 	}
 	// Release the body and the job, so that a waiting request needs little memory.
 	job = created(job)
@@ -322,6 +322,9 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, known *
 	if err != nil {
 		return err
 	}
+	if c != nil {
+		w.Header().Set(jobHeader, job.Name)
+	}
 	switch status(job) {
 	case succeeded:
 		if c == nil {
@@ -338,7 +341,7 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, known *
 		return &codeError{http.StatusConflict, codeJobCanceled, fmt.Sprintf("the job '%s' was canceled", job.Name)}
 	default:
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
-		return respondAccepted(w, job)
+		return s.respondAccepted(w, r, job)
 	}
 }
 
@@ -360,11 +363,14 @@ func onePage(job *platenv1alpha1.RenderJob, text string) (*platenv1alpha1.Render
 	return &one, nil
 }
 
-// respondAccepted answers with the state of a job that has not ended.
-func respondAccepted(w http.ResponseWriter, job *platenv1alpha1.RenderJob) error {
+// respondAccepted answers with the state of a job that the caller does not wait for. One of an earlier request with the same idempotency key may have ended.
+func (s *Server) respondAccepted(w http.ResponseWriter, r *http.Request, job *platenv1alpha1.RenderJob) error {
 	body := describe(job)
 	w.Header().Set("Location", body.Self)
 	w.Header().Set("Cache-Control", "no-store")
+	if body.Finished {
+		return s.sendJob(w, r, http.StatusAccepted, job)
+	}
 	writeJSON(w, http.StatusAccepted, body)
 	return nil
 }

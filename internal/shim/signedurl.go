@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -20,12 +21,14 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
 	"github.com/platen-dev/platen/internal/callers"
 	"github.com/platen-dev/platen/internal/connections"
+	"github.com/platen-dev/platen/internal/values"
 	"github.com/platen-dev/platen/internal/webhook"
 )
 
@@ -87,7 +90,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if shortened {
 		warnings = append(warnings, Warning{
 			Title:   "The URL expires earlier than requested, at " + expires.UTC().Format(time.RFC3339),
-			Details: fmt.Sprintf("files can be read for %s", s.SignedURLTTL),
+			Details: fmt.Sprintf("files can be read for %s", duration.HumanDuration(s.SignedURLTTL)),
 		})
 	}
 	render := Request{TemplateID: request.TemplateID}
@@ -113,6 +116,11 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	job, err := newJob(c, render, nil, template.Name, key, append([]byte(r.URL.Path+"\n"), body...))
 	if err := wrong.add(err); err != nil {
 		return err
+	}
+	if given := job.Spec.Modifications; given != nil {
+		if modifications, err := values.Decode(given.Raw); err == nil { // else the API server says what is wrong
+			warnings = append(warnings, unused(template, slices.Collect(maps.Keys(modifications)), given.Raw)...)
+		}
 	}
 	// Keep the file until the URL expires.
 	job.Spec.TTLSecondsAfterFinished = new(int32(time.Until(expires).Seconds()) + 1)

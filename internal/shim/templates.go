@@ -285,7 +285,9 @@ func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request, c caller)
 		return err
 	}
 	search := composed(strings.ToLower(query.Get("search")))
-	found = slices.DeleteFunc(found, func(t Template) bool { return !strings.Contains(composed(strings.ToLower(t.Name)), search) })
+	found = slices.DeleteFunc(found, func(t Template) bool {
+		return !strings.Contains(composed(strings.ToLower(t.Name)), search) && !strings.Contains(t.ResourceName, search)
+	})
 	from := min((page-1)*limit, len(found))
 	writeJSON(w, http.StatusOK, TemplateList{
 		Data:       found[from:min(from+limit, len(found))],

@@ -65,6 +65,7 @@ var _ = Describe("Rendering", func() {
 		first := rendered(ctx, 1, render, body, "Idempotency-Key", "order-17", "X-Request-Id", "mine-1")
 		Expect(first.status).To(Equal(http.StatusOK), "%s", first.body)
 		Expect(first.header.Get("X-Request-Id")).To(Equal("mine-1"))
+		Expect(first.header.Get("X-Platen-Job")).To(Equal(w.jobs(ctx)[0].Name))
 		Expect(first.json()["warnings"]).To(HaveLen(1))
 		Expect(first.json()["data"]).To(HaveKeyWithValue("responseTime", 120.0))
 		data, _ := first.json()["data"].(map[string]any)
@@ -82,6 +83,25 @@ var _ = Describe("Rendering", func() {
 		expectError(call(ctx, http.MethodPost, p.url+render, w.token, `{"templateId": 25}`, "Idempotency-Key", "order-17"), http.StatusConflict)
 		expectError(call(ctx, http.MethodPost, p.url+"/v1/generate/images/card", w.token, body, "Idempotency-Key", "order-17"), http.StatusConflict)
 		expectError(call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", strings.Repeat("x", 256)), http.StatusBadRequest)
+	})
+
+	It("answers a repeated key of an asynchronous request with what has become of the job", func(ctx SpecContext) {
+		for _, kind := range []string{"url", "base64"} {
+			body := `{"templateId": "25", "colour": "red", "response": {"mode": "async", "type": "` + kind + `"}}`
+			first := rendered(ctx, 1, render, body, "Idempotency-Key", kind)
+			Expect(first.status).To(Equal(http.StatusAccepted), "%s", first.body)
+			Expect(first.json()).To(And(HaveKeyWithValue("warnings", HaveLen(1)), Not(HaveKey("result"))))
+			id := fmt.Sprint(first.json()["id"])
+			var again answer
+			Eventually(func() any {
+				again = call(ctx, http.MethodPost, p.url+render, w.token, body, "Idempotency-Key", kind)
+				return again.json()["status"]
+			}).WithContext(ctx).WithTimeout(timeout).Should(Equal("succeeded"))
+			Expect(again.status).To(Equal(http.StatusAccepted))
+			Expect(again.header.Get("Location")).To(Equal("/v1/studio/render-jobs/" + id))
+			Expect(again.body).To(MatchJSON(call(ctx, http.MethodGet, p.url+"/v1/studio/render-jobs/"+id, w.token, "").body))
+			Expect(again.json()["result"]).To(HaveKeyWithValue("warnings", HaveLen(1)))
+		}
 	})
 
 	It("keeps the keys of callers apart", func(ctx SpecContext) {
@@ -471,6 +491,7 @@ var _ = Describe("Rendering", func() {
 		Expect(c.Create(ctx, &platenv1alpha1.RenderTemplate{
 			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "typed"},
 			Spec: platenv1alpha1.RenderTemplateSpec{
+				Title: "All kinds",
 				Parameters: []platenv1alpha1.Parameter{
 					{Name: "title", Default: value(`"T"`)}, {Name: "price", Type: "number", Default: value(`9.5`)},
 					{Name: "paid", Type: "boolean", Default: value(`true`)}, {Name: "points", Type: "list", Default: value(`["one", 2]`)},
@@ -482,6 +503,10 @@ var _ = Describe("Rendering", func() {
 			a = call(ctx, http.MethodGet, p.url+"/v1/studio/template/modifications?templateId=typed", w.token, "")
 			return a.status
 		}).WithContext(ctx).WithTimeout(timeout).Should(Equal(http.StatusOK))
+		for search, n := range map[string]int{"CAR": 1, "kinds": 1, "typed": 1, "nothing": 0} {
+			found := call(ctx, http.MethodGet, p.url+"/v1/studio/templates/all?search="+search, w.token, "")
+			Expect(found.json()["data"]).To(HaveLen(n), search)
+		}
 		var listed []map[string]any
 		Expect(json.Unmarshal(a.body, &listed)).To(Succeed())
 		examples := make([]any, 0, len(listed))
@@ -627,6 +652,12 @@ var _ = Describe("Rendering", func() {
 		expectError(call(ctx, http.MethodPatch, templates+"25", gardener, `{"name":"x"}`), http.StatusForbidden)
 		other := newWorkspace(ctx)
 		expectError(call(ctx, http.MethodPost, templates+"25/duplicate", w.token, `{"workspaceId":"`+other.namespace+`"}`), http.StatusForbidden)
+	})
+
+	It("warns of a signed URL's modifications that no page uses", func(ctx SpecContext) {
+		a := call(ctx, http.MethodPost, p.url+"/v1/signed-url/create", w.token, `{"templateId":"card","modifications":{"headlin":"x","headline":"y"}}`)
+		Expect(a.status).To(Equal(http.StatusOK), "%s", a.body)
+		Expect(a.json()["warnings"]).To(ConsistOf(HaveKeyWithValue("title", "Modification headlin is not used by the template")))
 	})
 
 	It("makes URLs that anyone can open and nobody can change", func(ctx SpecContext) {
