@@ -137,7 +137,7 @@ func (c *cluster) advice(ctx context.Context, job *platenv1alpha1.RenderJob) str
 	switch connection := connectionToMend(job); {
 	case connection != "":
 		s := &platenv1alpha1.StorageConnection{}
-		if has("\n"+reconnect(string(platenv1alpha1.ProviderDropbox), connection, job.Namespace)) && c.get(ctx, connection, s) == nil && c.isFromManifest(ctx, s) {
+		if has("\n"+reconnect("", string(platenv1alpha1.ProviderDropbox), connection, job.Namespace)) && c.get(ctx, connection, s) == nil && c.isFromManifest(ctx, s) {
 			return aboutManifest(s, storage.Reason(condition(job, platenv1alpha1.UploadedCondition).Reason))
 		}
 	case word == platenv1alpha1.TemplateNotFoundReason:
@@ -159,7 +159,7 @@ func (c *cluster) isFromManifest(ctx context.Context, s *platenv1alpha1.StorageC
 // aboutManifest returns what to do about a Dropbox connection that new credentials repair and whose Secret is from a manifest: connect leaves that Secret.
 func aboutManifest(s *platenv1alpha1.StorageConnection, reason storage.Reason) string {
 	return fmt.Sprintf("%[1]s Secret '%[2]s' is from a manifest, and kubectl platen connect leaves it as it is: put the Secret that this prints into the manifest:\n%[3]s --secret %[2]s -o yaml",
-		reason.AdviceOfConnection(string(s.Spec.Provider)).Do, secretOf(s), reconnect(string(s.Spec.Provider), s.Name, s.Namespace))
+		reason.AdviceOfConnection(string(s.Spec.Provider)).Do, secretOf(s), reconnect(reason, string(s.Spec.Provider), s.Name, s.Namespace))
 }
 
 // connectionToMend returns the name of the first connection whose upload has failed; empty if none has.
@@ -369,7 +369,7 @@ func uploadAdvice(job *platenv1alpha1.RenderJob, reason storage.Reason) string {
 	case slices.Contains(shownByConnection, reason):
 		return known.Do + "\nkubectl platen connections " + failed.Name + " -n " + job.Namespace
 	case known.Reconnect:
-		return known.Do + "\n" + reconnect(string(failed.Provider), failed.Name, job.Namespace)
+		return known.Do + "\n" + reconnect(reason, string(failed.Provider), failed.Name, job.Namespace)
 	case reason == storage.ReasonConnectionNotFound:
 		return known.Do + "\nkubectl platen connections -n " + job.Namespace + forJob(job, editJob)
 	case known.Fault == storage.FaultOfFile && reason != storage.ReasonConflict:
@@ -493,9 +493,13 @@ func printNext(out io.Writer, advice string) {
 const defaultMaxTimeout = 3600
 
 // reconnect returns the command that repairs a connection, or shows what is wrong with one that people do not connect to.
-func reconnect(provider, name, namespace string) string {
-	if provider == string(platenv1alpha1.ProviderDropbox) {
-		return fmt.Sprintf("kubectl platen connect dropbox %s -n %s", name, namespace)
+func reconnect(reason storage.Reason, provider, name, namespace string) string {
+	command := fmt.Sprintf("kubectl platen connect dropbox %s -n %s", name, namespace)
+	switch {
+	case provider == string(platenv1alpha1.ProviderDropbox) && reason == storage.ReasonSecretNotFound:
+		return command + " --app-key APP_KEY" // the Secret had it
+	case provider == string(platenv1alpha1.ProviderDropbox):
+		return command
 	}
 	return fmt.Sprintf("kubectl platen connections %s -n %s", name, namespace)
 }

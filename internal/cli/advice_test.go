@@ -304,6 +304,16 @@ func TestAdviceAboutSeveralConnections(t *testing.T) {
 	}
 }
 
+// The app key of a connection was in its Secret.
+func TestAdviceAboutAConnectionWithoutItsSecret(t *testing.T) {
+	job := jobWith(platenv1alpha1.SucceededWithWarningsReason, "1 page rendered")
+	job.Status.Connections = []platenv1alpha1.JobConnectionStatus{{Name: "a", Provider: platenv1alpha1.ProviderDropbox, Status: platenv1alpha1.UploadError, Reason: string(storage.ReasonSecretNotFound)}}
+	job.Status.Conditions = append(job.Status.Conditions, metav1.Condition{Type: platenv1alpha1.UploadedCondition, Status: metav1.ConditionFalse, Reason: string(storage.ReasonSecretNotFound)})
+	if got := advice(job); !strings.HasSuffix(got, "\nkubectl platen connect dropbox a -n marketing --app-key APP_KEY") {
+		t.Errorf("%q", got)
+	}
+}
+
 // A FontSet's file comes from a ConfigMap or from a URL, which have different remedies.
 func TestAdviceAboutSourcesOfFontSets(t *testing.T) {
 	template := &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: "marketing", Name: "card"}}

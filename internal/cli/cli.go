@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/platen-dev/platen/internal/nearest"
 	"github.com/platen-dev/platen/internal/version"
 )
 
@@ -175,7 +177,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", flagError(err)) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%w", flagError(c, err)) })
 	o.addKubectlFlags(root)
 	connect := &cobra.Command{Use: "connect", Short: "Connect an account that receives the files", Args: cobra.ArbitraryArgs, RunE: func(c *cobra.Command, args []string) error {
 		if len(args) > 0 && slices.Contains([]string{"s3", "gcs", "azureblob"}, args[0]) {
@@ -206,8 +208,20 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	return root
 }
 
-// flagError says which values a flag takes that was given another one.
-func flagError(err error) error {
+// wordEnd matches the end of a word in a name such as fileName.
+var wordEnd = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// flagError says which values a flag takes that was given another one, and which flag of a command an unknown one means.
+func flagError(c *cobra.Command, err error) error {
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		given := strings.ToLower(strings.ReplaceAll(wordEnd.ReplaceAllString(unknown.GetSpecifiedName(), "$1-$2"), "_", "-"))
+		if near := nearest.Name(given, names); near != "" && len(given) > 1 {
+			return fmt.Errorf("%w; did you mean --%s?", err, near)
+		}
+		return err
+	}
 	invalid := (*pflag.InvalidValueError)(nil)
 	if !errors.As(err, &invalid) {
 		return err

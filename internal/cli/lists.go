@@ -213,7 +213,7 @@ func describeConnection(out io.Writer, s *platenv1alpha1.StorageConnection, mani
 			return
 		}
 		if known.Reconnect && s.Spec.Provider == platenv1alpha1.ProviderDropbox {
-			fmt.Fprintln(out, "  "+reconnect(string(s.Spec.Provider), s.Name, s.Namespace))
+			fmt.Fprintln(out, "  "+reconnect(storage.Reason(word), string(s.Spec.Provider), s.Name, s.Namespace))
 		}
 	}
 }

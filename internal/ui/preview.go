@@ -203,32 +203,33 @@ func (v *visitor) applyPreview(ctx context.Context, form formView, spec platenv1
 func (s *Server) awaitPreview(ctx context.Context, job *platenv1alpha1.RenderJob) (*platenv1alpha1.RenderJob, error) {
 	patience := time.NewTimer(previewWait)
 	defer patience.Stop()
-	for {
+	for waited := false; ; {
 		ended, leave := s.Waiters.Register(job.UID)
 		known := &platenv1alpha1.RenderJob{}
 		err := s.Cache.Get(ctx, client.ObjectKeyFromObject(job), known)
-		if err == nil && known.UID == job.UID && known.Generation >= job.Generation {
-			if known.Generation > job.Generation {
-				known = nil
-			}
-			if known == nil || known.Finished() {
-				leave()
-				return known, nil
-			}
-		}
-		if client.IgnoreNotFound(err) != nil {
+		seen := err == nil && known.UID == job.UID && known.Generation >= job.Generation
+		switch {
+		case seen && known.Generation > job.Generation:
+			leave()
+			return nil, nil //nolint:nilnil // a newer generation has no use for this one
+		case seen && (waited || known.Finished()):
+			leave()
+			return known, nil
+		case client.IgnoreNotFound(err) != nil:
 			leave()
 			return nil, fmt.Errorf("reading a preview: %w", err)
+		case waited:
+			leave()
+			return job, nil
 		}
 		select {
 		case <-ended: // perhaps an earlier generation
-			leave()
 		case <-patience.C:
-			leave()
-			return job, nil
+			waited = true // it may have begun meanwhile
 		case <-ctx.Done():
 			leave()
 			return nil, ctx.Err()
 		}
+		leave()
 	}
 }

@@ -196,7 +196,7 @@ func (v *visitor) obstacles(ctx context.Context, jobs ...*platenv1alpha1.RenderJ
 // forObstacle returns the view of a job whose failed uploads no connection takes, as text says; the view as it is if text is empty.
 func (v jobView) forObstacle(text string) jobView {
 	if text != "" {
-		v.CanRetry, v.Obstacle = false, text
+		v.CanRetry, v.Obstacle, v.Words.Text = false, text, pagesKept // no advice about a connection helps
 	}
 	return v
 }

@@ -107,7 +107,7 @@ func jobWords(job *platenv1alpha1.RenderJob) words {
 		if strings.HasPrefix(ready.Message, "at the deadline, ") { // says itself what takes the time
 			return words{bad, "Took too long", sentence(ready.Message)}
 		}
-		return words{bad, "Took too long", sentence(ready.Message) + " Check what the page waits for, such as a picture that does not load."}
+		return words{bad, "Took too long", sentence(ready.Message) + " Check what the page waits for, such as a script that does not end or a picture that does not load."}
 	}
 	if ready.Status == metav1.ConditionFalse {
 		return words{bad, "Failed", sentence(ready.Message)}
@@ -121,6 +121,9 @@ var onPage = strings.NewReplacer(
 	storage.KeptByPolicy, "the connection keeps files that are there; another file name makes a new one",
 ).Replace
 
+// pagesKept begins what is said of a failed upload.
+const pagesKept = "The pages are kept."
+
 // uploadText says what to do about a failed upload.
 func uploadText(job *platenv1alpha1.RenderJob) string {
 	uploaded := meta.FindStatusCondition(job.Status.Conditions, platenv1alpha1.UploadedCondition)
@@ -131,7 +134,7 @@ func uploadText(job *platenv1alpha1.RenderJob) string {
 			break
 		}
 	}
-	return "The pages are kept. " + cmp.Or(onPage(storage.Reason(uploaded.Reason).Advice(provider).Do), "The upload can be retried.")
+	return pagesKept + " " + cmp.Or(onPage(storage.Reason(uploaded.Reason).Advice(provider).Do), "The upload can be retried.")
 }
 
 // uploadFailed tells whether an upload of a finished job failed and can be retried.

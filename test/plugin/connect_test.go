@@ -347,7 +347,7 @@ func TestConnectingAConnectionOfAnotherTool(t *testing.T) {
 	account(t, namespace, "storage")
 	hint := "kubectl platen connect dropbox storage -n " + namespace
 	suite.Eventually(t, "the connection says what to do", func() error {
-		if r := platen(t, "connections", "storage", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "SecretNotFound: ") || !strings.Contains(r.out, "Next: Connect the account again, or create the Secret.") || !strings.Contains(r.out, hint) {
+		if r := platen(t, "connections", "storage", "-n", namespace); r.code != 0 || !strings.Contains(r.out, "SecretNotFound: ") || !strings.Contains(r.out, "Next: Connect the account again, or create the Secret.") || !strings.Contains(r.out, hint+" --app-key APP_KEY\n") {
 			return fmt.Errorf("%s%s", r.out, r.errOut)
 		}
 		return nil

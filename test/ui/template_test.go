@@ -76,6 +76,17 @@ func finishPreview(t *testing.T, job *platenv1alpha1.RenderJob, shade int) {
 	}
 }
 
+// A preview that takes long says how far it is.
+func TestAPreviewThatTakesLong(t *testing.T) {
+	w, b := newWorkspace(t), newBrowser(t)
+	w.template(t, "banner", platenv1alpha1.Parameter{Name: "headline"})
+	b.signIn(w)
+	b.open("/ui/templates/banner")
+	setReady(t, w.preview(t, 1), platenv1alpha1.RenderingReason, "page 1 is rendered")
+	b.Sees("Rendering.")
+	b.Holds(`!document.querySelector("#live-notes").textContent.includes("Waiting to start")`)
+}
+
 // openWithPreview opens the form of the template banner, and waits for the picture of its first preview.
 func (b browser) openWithPreview(t *testing.T, w *workspace) {
 	t.Helper()
