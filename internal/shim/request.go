@@ -54,7 +54,7 @@ type Request struct {
 type RenderOptions struct {
 	Modifications Object              `json:"modifications"`
 	Response      ResponseOptions     `json:"response" instead:"output"`
-	Connections   []ConnectionOptions `json:"connections,omitempty" description:"Where the files go. Default: to every automatic connection of the workspace."`
+	Connections   []ConnectionOptions `json:"connections,omitempty" instead:"folder,provider" description:"Where the files go. Default: to every automatic connection of the workspace."`
 	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be in response."`
 	VideoOptions  VideoOptions        `json:"videoOptions" description:"For formats mp4, webm and gif. May also be in response."`
 	Webhook       string              `json:"webhook,omitempty" format:"uri" description:"URL that is called when the job has ended."`

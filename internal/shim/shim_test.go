@@ -393,6 +393,7 @@ func TestNamesOfAModification(t *testing.T) {
 func TestFieldsOfAnotherObject(t *testing.T) {
 	for body, want := range map[string]string{
 		`"output":{"format":"pdf"}`:                  "did you mean 'response'?",
+		`"folder":"/Renders"`:                        "did you mean 'connections'?",
 		`"format":"jpg"`:                             "did you mean 'response.format'?",
 		`"responseFormat":"jpg"`:                     "did you mean 'response.format'?",
 		`"response":{"response_format":"jpg"}`:       "did you mean 'format'?",

@@ -90,7 +90,7 @@ func (s *Server) createSignedURL(w http.ResponseWriter, r *http.Request, c calle
 	if shortened {
 		warnings = append(warnings, Warning{
 			Title:   "The URL expires earlier than requested, at " + expires.UTC().Format(time.RFC3339),
-			Details: fmt.Sprintf("files can be read for %s", duration.HumanDuration(s.SignedURLTTL)),
+			Details: "files can be read for " + duration.HumanDuration(s.SignedURLTTL),
 		})
 	}
 	render := Request{TemplateID: request.TemplateID}
