@@ -639,6 +639,16 @@ func TestPicturesThatValuesReplaceAreNotNamed(t *testing.T) {
 	}
 }
 
+// An empty text takes a link away.
+func TestAnEmptyAddressIsNoLink(t *testing.T) {
+	picture := task("png", `<style>body { margin: 0 } a { display: block; height: 100px; background: lime } a:link { background: red }</style><a data-param-href="tel" href="tel:1">x</a>`)
+	picture.Modifications = map[string]any{"tel": ""}
+	outputs, warnings := run(t, start(t), picture)
+	if img, _ := decode(t, outputs[0].Data); !near(img, 150, 50, color.RGBA{0, 255, 0, 255}) || len(warnings) > 0 {
+		t.Errorf("%v, %v", img.At(150, 50), warnings)
+	}
+}
+
 // A condition may remove the page itself.
 func TestAPageThatAConditionRemoves(t *testing.T) {
 	b := start(t)

@@ -147,7 +147,10 @@ func TestAColourWithoutText(t *testing.T) {
 	b := start(t)
 	const circle, picture = `<div id="a" style="width:50px;height:50px;`, `<img id="a" alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`
 	for page, instead := range map[string]string{
-		circle + `background:gold"></div>`: "backgroundColor", picture: "svgColor",
+		circle + `background:gold"></div>`: "backgroundColor", picture: "svgColor", strings.Replace(picture, "<img", `<img data-param="none"`, 1): "svgColor",
+		`<svg><circle id="a" fill="teal" r="9"/></svg>`: "fill", `<svg id="a"><circle fill="teal" r="9"/></svg>`: "fill", `<svg id="a"><circle stroke="currentColor" r="9"/></svg>`: "",
+		`<svg id="a"><text>x</text></svg>`: "", `<svg><text id="a">x</text></svg>`: "", `<svg><symbol id="s"><path fill="currentColor"/></symbol><use id="a" href="#s"/></svg>`: "",
+		`<svg id="a"><linearGradient id="g"><stop stop-color="currentColor"/></linearGradient><rect fill="url(#g)"/></svg>`: "",
 		circle + `background:currentColor"></div>`: "", circle + `"><i style="border:1px solid"></i></div>`: "", circle + `"><i style="display:block;background:currentColor"></i></div>`: "",
 		`<svg><path id="a" fill="currentColor" d="M0 0h9v9z"/></svg>`: "", circle + `border:1px solid"></div>`: "", circle + `box-shadow:0 0 9px currentColor"></div>`: "",
 		circle + `background:linear-gradient(currentColor, white)"></div>`: "", circle + `"><svg><path fill="currentColor" d="M0 0h9v9z"/></svg></div>`: "",
@@ -183,6 +186,87 @@ func TestAColourForAnotherStyle(t *testing.T) {
 		task.Modifications = map[string]any{"a.color": "red", c.style: c.value}
 		if _, warnings := run(t, b, task); len(warnings) > 0 {
 			t.Errorf("%s with %s: %v", c.page, c.style, warnings)
+		}
+	}
+}
+
+// An inline element gets a box for what has no effect on it without one.
+func TestStylesOfInlineElements(t *testing.T) {
+	b := start(t)
+	page := `<!doctype html><body style="margin:40px">x <span id="a" style="background:red">Now only</span> x`
+	plain, _ := run(t, b, task("png", page))
+	for key, value := range map[string]string{"a.rotation": "20", "a.rotate": "20deg", "a.scale": "2", "a.translate": "9px", "a.transform": "rotate(20deg)", "a.width": "90", "a.height": "9px"} {
+		picture := task("png", page)
+		picture.Modifications = map[string]any{key: value}
+		if got, warnings := run(t, b, picture); len(warnings) > 0 || bytes.Equal(got[0].Data, plain[0].Data) {
+			t.Errorf("%s changes nothing, and %v", key, warnings)
+		}
+	}
+}
+
+// Whatever an SVG has can be moved.
+func TestDrawingsAreMoved(t *testing.T) {
+	b := start(t)
+	for name, drawing := range map[string]string{
+		"rect": `<rect id="a" width="20" height="20" fill="red"/>`, "circle": `<circle id="a" r="20" fill="red"/>`, "text": `<text id="a" y="9" font-size="60" fill="red">█</text>`,
+		"g": `<g id="a"><rect x="5" y="5" width="20" height="20" fill="red"/></g>`, "path": `<path id="a" d="M5 5h20v20h-20z" fill="red"/>`,
+		"moved path": `<path id="a" style="translate:3px 3px" d="M5 5h20v20h-20z" fill="red"/>`, "line": `<line id="a" x1="0" y1="0" x2="20" y2="20" stroke="red" stroke-width="20"/>`,
+	} {
+		picture := task("png", `<body style="margin:0"><svg width="200" height="100">`+drawing+`</svg>`)
+		picture.Modifications = map[string]any{"a.x": 100.0, "a.y": "60"}
+		outputs, warnings := run(t, b, picture)
+		img, _ := decode(t, outputs[0].Data)
+		at := image.Pt(110, 70)
+		if name == "text" {
+			at.Y = 50 // above its line
+		}
+		if !near(img, at.X, at.Y, red255) || near(img, 10, 10, red255) || len(warnings) > 0 {
+			t.Errorf("%s: %v, %v", name, img.At(at.X, at.Y), warnings)
+		}
+	}
+	picture := task("png", `<svg><g id="a"><rect/></g></svg>`)
+	picture.Modifications = map[string]any{"a.x": "10%", "a.y": "far"}
+	if _, warnings := run(t, b, picture); !slices.Equal(titlesOf(warnings), []string{`Modification a.x: "10%" is no number of pixels`, `Modification a.y: "far" is no value of the CSS property x`}) {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
+// A drawing has no box: a warning says what it has instead.
+func TestStylesOfBoxesOnDrawings(t *testing.T) {
+	b := start(t)
+	for style, instead := range map[string]string{"backgroundColor": "fill", "background": "fill", "borderColor": "stroke", "borderWidth": "strokeWidth", "borderRadius": "rx"} {
+		picture := task("png", `<svg><rect id="a" width="9" height="9"/></svg>`)
+		picture.Modifications = map[string]any{"a." + style: "4px"}
+		if strings.HasSuffix(style, "olor") || style == "background" {
+			picture.Modifications["a."+style] = "red"
+		}
+		_, warnings := run(t, b, picture)
+		if want := []render.Warning{{Title: "Modification a." + style + " does nothing: a rect has no box", Details: "did you mean a." + instead + "?"}}; !cmp.Equal(want, warnings) {
+			t.Errorf("%s: %v", style, warnings)
+		}
+	}
+}
+
+// Letters with a gradient leave the element its background.
+func TestAGradientOfTheLettersKeepsTheBox(t *testing.T) {
+	b := start(t)
+	const letters = "linear-gradient(lime, lime)"
+	for name, c := range map[string]struct {
+		style string
+		given map[string]any
+		box   color.RGBA
+	}{
+		"a colour":         {style: "background:red", given: map[string]any{"a.color": letters}, box: red255},
+		"a picture":        {style: "background:linear-gradient(red,red)", given: map[string]any{"a.color": letters}, box: red255},
+		"a given colour":   {given: map[string]any{"a.color": letters, "a.backgroundColor": "red"}, box: red255},
+		"a given gradient": {given: map[string]any{"a.color": letters, "a.backgroundColor": "linear-gradient(red,red)"}, box: red255},
+		"none":             {given: map[string]any{"a.color": letters}, box: color.RGBA{255, 255, 255, 255}},
+	} {
+		picture := task("png", `<body style="margin:0"><div id="a" style="width:200px;height:100px;font:90px/90px DejaVu Sans;`+c.style+`">█</div>`)
+		picture.Modifications = c.given
+		outputs, warnings := run(t, b, picture)
+		if img, _ := decode(t, outputs[0].Data); !near(img, 20, 50, green255) || !near(img, 150, 50, c.box) || len(warnings) > 0 {
+			t.Errorf("%s: letters %v, box %v, %v", name, img.At(20, 50), img.At(150, 50), warnings)
 		}
 	}
 }

@@ -257,6 +257,10 @@
   };
   // setLink gives an element its address. Most elements have none, and an address makes no links of them.
   const setLink = (element, key, value) => {
+    if (value === '') { // no link, in place of that of the template
+      element.removeAttribute('href');
+      return;
+    }
     const url = allowedURL(value, ['http:', 'https:', 'mailto:', 'tel:']);
     const { localName } = element;
     if (!url) {
@@ -367,14 +371,35 @@
     }
   };
 
+  // given has for lists, by their peers, which fields some item has.
+  const given = new WeakMap();
+  // inner has for the peers of a list those of the lists in them, by name.
+  const inner = new WeakMap();
+  // peersOf returns the items of a list, and if items have the list, those of the lists of the same name in all items around it.
+  const peersOf = (name, items, scope, within) => {
+    if (within?.scope !== scope) return items;
+    if (!inner.has(within.peers)) inner.set(within.peers, new Map());
+    const known = inner.get(within.peers);
+    if (!known.has(name)) {
+      const lists = within.peers.filter((peer) => peer !== null && typeof peer === 'object').map((peer) => {
+        const own = { item: peer, ...peer };
+        const found = locate(name, [own]);
+        return found.scope === own ? found.value : undefined;
+      });
+      known.set(name, lists.filter(Array.isArray).flat());
+    }
+    return known.get(name);
+  };
   // checkField warns of an item of a list that lacks a field which others have, so that what the page has in its place looks like a value of the item.
-  const checkField = (path, element, { list, place, items, item, index, given }) => {
+  const checkField = (path, element, { list, place, peers, item, index }) => {
     const field = path.replace(/^item\./, '').split('.')[0];
     const isThere = isImage(element) ? element.hasAttribute('src') || element.hasAttribute('href') : element.textContent.trim() !== '';
     const has = (item) => item !== null && typeof item === 'object' && Object.hasOwn(item, field) && item[field] !== null;
     if (!isThere || item === null || typeof item !== 'object' || has(item) || doubts.has(`${list}[].${field}`)) return;
-    if (!given.has(field)) given.set(field, items.some(has));
-    if (!given.get(field)) return;
+    if (!given.has(peers)) given.set(peers, new Map());
+    const known = given.get(peers);
+    if (!known.has(field)) known.set(field, peers.some(has));
+    if (!known.get(field)) return;
     doubts.add(`${list}[].${field}`);
     warn(`${place}[${index}]: this page shows ${field} of each item, and this item has none`,
       `the template's own ${isImage(element) ? 'picture' : 'text'} stays; give the item the field, or the element data-if=${JSON.stringify(path)}`);
@@ -394,8 +419,8 @@
   const textless = /^(audio|br|canvas|col|embed|hr|iframe|object|source|track|video|wbr)$/;
 
   let clones = 0;
-  // within tells of the item that is bound: the list, its name and its place, where in it the item is, its scope, which fields its items are known to have,
-  // and of the item around it.
+  // within tells of the item that is bound: the name and the place of its list, the items of that and of its peers, where in it the item is, its scope, and
+  // of the item around it.
   const bind = (root, scopes, within) => {
     for (const element of [...root.querySelectorAll('[data-each]')]) {
       if (!element.isConnected || element.parentElement.closest('[data-each]')) continue;
@@ -406,12 +431,12 @@
       if (items === undefined) checkPath('data-each', name, scopes, within);
       if (items !== undefined && items !== null && items !== '' && !Array.isArray(items)) {
         const isText = typeof items === 'string' && items.trim().startsWith('[');
-        warn(`data-each="${name}" shows nothing: ${show(items)} is no list`,
+        warn(`${place === name ? '' : `${place}: `}data-each="${name}" shows nothing: ${show(items)} is no list`,
           isText ? 'it is a text: give the list without quotes around it, or declare the parameter as list' : 'a list is written in JSON, such as ["one", "two"]');
       }
       const source = element.cloneNode(true);
       if (Array.isArray(items)) checkItems(name, place, items, source, scopes);
-      const given = new Map();
+      const peers = Array.isArray(items) ? peersOf(name, items, scope, within) : [];
       for (const [index, item] of Array.isArray(items) ? items.entries() : []) {
         if (++clones > maxClones) {
           warn(`data-each="${name}" was cut off`, `at most ${maxClones} elements are repeated in a page`);
@@ -423,7 +448,7 @@
         copy.replaceWith(holder);
         holder.append(copy);
         const own = item !== null && typeof item === 'object' ? { item, ...item } : { item };
-        bind(holder, [...scopes, own], { list: name, place, items, item, index, scope: own, given, outer: within });
+        bind(holder, [...scopes, own], { list: name, place, peers, item, index, scope: own, outer: within });
         holder.replaceWith(...holder.childNodes);
       }
       remove(element);

@@ -46,6 +46,7 @@
     [/^font$/, 'a size and a family, such as 48px Lora; for the family alone there is fontFamily'],
     [/^font-family$/, 'names of fonts, such as Lora; one with a word that begins with a digit stands in quotes'],
     [/^font-weight$/, 'normal, bold or a number, such as 700'],
+    [/^line-height$/, 'a number, such as 1.2, or a length, such as 24px'],
     [/^font-style$/, 'normal or italic'],
     [/^text-align$/, 'left, center, right or justify'],
     [/^text-transform$/, 'uppercase, lowercase, capitalize or none'],
@@ -109,12 +110,31 @@
     }
   };
 
+  // moveDrawing moves an element of an SVG along an axis: what has a place there, to it, and what has none, such as a group or a path, with the corner of its
+  // box.
+  const moveDrawing = (element, key, axis, value) => {
+    if (element.matches('rect, image, use, foreignObject, svg')) return put(element, key, axis, length(value), value);
+    if (element.matches('circle, ellipse')) return put(element, key, `c${axis}`, length(value), value);
+    if (!supports('x', length(value))) return put(element, key, 'x', length(value), value);
+    if (element.matches('text, tspan')) {
+      element.setAttribute(axis, length(value));
+      return axis;
+    }
+    const [, pixels] = /^([-+\d.]+)px$/.exec(length(value)) ?? [];
+    if (pixels === undefined) {
+      warn(`Modification ${key}: ${show(value)} is no number of pixels`, `the drawing stays where it is; a ${element.localName} takes no other unit`);
+      return undefined;
+    }
+    const before = computed(element, 'translate');
+    const [left, top = '0px'] = before === 'none' ? ['0px'] : before.split(' ');
+    const by = `${Number(pixels) - element.getBBox()[axis]}px`;
+    override(element, 'translate', axis === 'x' ? `${by} ${top}` : `${left} ${by}`);
+    return axis;
+  };
   // move takes an element out of the flow, with the width that it has there, and puts its corner at a distance from that of the page, or of
   // its nearest positioned ancestor.
   const move = (side, opposite, margin) => (element, key, value) => {
-    if (isSVG(element) && element.ownerSVGElement) {
-      return put(element, key, side === 'left' ? 'x' : 'y', length(value), value);
-    }
+    if (isSVG(element) && element.ownerSVGElement) return moveDrawing(element, key, side === 'left' ? 'x' : 'y', value);
     if (!supports(side, length(value))) return put(element, key, side, length(value), value);
     const position = computed(element, 'position');
     if (position !== 'absolute' && position !== 'fixed') {
@@ -126,8 +146,9 @@
     override(element, margin, '0');
     return put(element, key, side, length(value));
   };
-  const resize = (property) => (element, key, value) => {
-    const set = put(element, key, property, length(value), value);
+  // ofBox sets a property that has no effect on an inline element: it gets a box.
+  const ofBox = (property, convert = text) => (element, key, value) => {
+    const set = put(element, key, property, convert(value), value);
     if (set && computed(element, 'display') === 'inline' && !isPicture(element) && !isSVG(element)) element.style.display = 'inline-block';
     return set;
   };
@@ -151,35 +172,49 @@
       if (set) coloured.push([element, key]);
       return set;
     }
-    if (!put(element, key, 'background-image', value)) return undefined;
-    override(element, 'background-clip', 'text');
+    // The letters are cut out of the first picture of the background. The last one has the box for its colour.
+    const own = getComputedStyle(element);
+    const layers = {
+      'background-image': own.backgroundImage === 'none' ? 'linear-gradient(transparent, transparent)' : own.backgroundImage,
+      'background-clip': own.backgroundClip, 'background-size': own.backgroundSize, 'background-position': own.backgroundPosition,
+      'background-repeat': own.backgroundRepeat, 'background-origin': own.backgroundOrigin,
+    };
+    if (!put(element, key, 'background-image', `${text(value)}, ${layers['background-image']}`, value)) return undefined;
+    const first = { 'background-clip': 'text', 'background-size': 'auto', 'background-position': '0% 0%', 'background-repeat': 'repeat', 'background-origin': 'padding-box' };
+    for (const [property, of] of Object.entries(first)) override(element, property, `${of}, ${layers[property]}`);
     override(element, 'color', 'transparent');
     return 'color';
   };
   // coloured are the elements that have been given a colour, each with the modification's key. Other styles may take the colour, so all are set before
   // checkColours looks whether anything does.
   const coloured = [];
-  // isBare reports whether an element has nothing in it that could take its colour, and had nothing in the template.
-  const isBare = (element) => element instanceof HTMLElement && element.childElementCount === 0 && element.textContent.trim() === '' && !wasFuller(element)
-    && !element.matches('input, textarea, select, button, meter, progress, hr, object, iframe, details, img:not([src]), [data-param]');
+  // isBare reports whether an element has nothing in it that could take its colour, and had nothing in the template: an element without text, a picture or
+  // a drawing.
+  const isBare = (element) => (isSVG(element) ? !element.matches('use, text, tspan') && element.querySelector('use, text, style, foreignObject, animate, set') === null
+    : element.childElementCount === 0 && element.textContent.trim() === ''
+      && !element.matches('input, textarea, select, button, meter, progress, hr, object, iframe, details, img:not([src]), [data-param]:not(img)')) && !wasFuller(element);
+  const maxParts = 100;
+  // looks returns all of an element that may be currentColor.
+  const looks = (element) => [element, ...(isSVG(element) ? element.querySelectorAll('*') : [])].slice(0, maxParts)
+    .map((part) => ['background-color', 'background-image', 'mask-image', 'box-shadow', 'filter', 'fill', 'stroke', 'stop-color', 'flood-color', 'lighting-color']
+      .map((property) => computed(part, property)).join()).join();
   // mayTakeColour reports whether the lines around an element, its marker or what a style puts into it may have its colour, now or later.
   const mayTakeColour = (element) => computed(element, 'display') === 'list-item' || computed(element, 'outline-style') !== 'none'
     || ['top', 'right', 'bottom', 'left'].some((side) => computed(element, `border-${side}-style`) !== 'none')
     || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(element, pseudo).content))
-    || /[1-9]/.test(computed(element, 'transition-duration')) || element.getAnimations().length > 0;
+    || /[1-9]/.test(computed(element, 'transition-duration')) || element.getAnimations({ subtree: true }).length > 0;
   const checkColours = () => {
     const found = coloured.filter(([element]) => isBare(element) && !mayTakeColour(element));
     if (found.length === 0 || hasCode()) return;
     const loads = ({ localName, textContent }) => localName === 'link' || textContent.includes('@import'); // a style that is not there yet
     if ([...document.querySelectorAll('style, link[rel~="stylesheet" i]')].some(loads)) return;
     for (const [element, key] of found) {
-      const looks = () => ['background-color', 'background-image', 'mask-image', 'box-shadow', 'filter'].map((property) => computed(element, property)).join();
-      const [before, { cssText }] = [looks(), element.style];
+      const [before, { cssText }] = [looks(element), element.style];
       element.style.setProperty('color', computed(element, 'color') === 'rgb(1, 2, 3)' ? 'rgb(3, 2, 1)' : 'rgb(1, 2, 3)', 'important');
-      const isUsed = looks() !== before;
+      const isUsed = looks(element) !== before;
       element.style.cssText = cssText;
       if (isUsed) continue;
-      const [instead, property] = isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color'];
+      const [instead, property] = isSVG(element) ? ['fill', 'fill'] : isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color'];
       warn(`Modification ${key} colours nothing: the element has no text`, given.get(element).has(property) ? '' : `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
     }
   };
@@ -237,9 +272,13 @@
   const styles = {
     x: move('left', 'right', 'margin-left'),
     y: move('top', 'bottom', 'margin-top'),
-    width: resize('width'),
-    height: resize('height'),
-    rotation: plain('rotate', (value) => (/deg|turn|rad/.test(text(value)) ? text(value) : `${text(value)}deg`)),
+    width: ofBox('width', length),
+    height: ofBox('height', length),
+    rotation: ofBox('rotate', (value) => (/deg|turn|rad/.test(text(value)) ? text(value) : `${text(value)}deg`)),
+    rotate: ofBox('rotate'),
+    scale: ofBox('scale'),
+    translate: ofBox('translate'),
+    transform: ofBox('transform'),
     opacity: fade,
     verticalAlign: alignVertically,
     paddingX: padding('padding-left', 'padding-right'),
@@ -302,13 +341,15 @@
     given.get(element).set(what, key);
   };
 
+  // ofDrawings says what drawings have in place of properties of boxes.
+  const ofDrawings = [[/^background/, 'fill'], [/^border.*color$/, 'stroke'], [/^border.*width$/, 'strokeWidth'], [/^border-radius$/, 'rx']];
   const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
   const isProperty = (name) => name.startsWith('--') || !ofPaper.includes(propertyOf(name)) && supports(propertyOf(name) ?? 'none', 'inherit');
 
   // others are names that other tools have for styles.
   const others = new Map(Object.entries({
     align: 'textAlign', bold: 'fontWeight', fontcolor: 'color', fontcolour: 'color', hidden: 'visibility', italic: 'fontStyle', shadow: 'boxShadow',
-    textcolor: 'color', textcolour: 'color', underline: 'textDecoration', uppercase: 'textTransform', visible: 'visibility',
+    gradient: 'backgroundImage', textcolor: 'color', textcolour: 'color', underline: 'textDecoration', uppercase: 'textTransform', visible: 'visibility',
   }));
   // meant returns the style that another, a shortened or a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest;
   // empty if there is none.
@@ -355,7 +396,12 @@
       }
       const setStyle = special.get(fold(name)) ?? plain(name.startsWith('--') ? name : propertyOf(name));
       const what = setStyle(element, key, value);
-      if (what) setOnce(element, key, what);
+      if (!what) return;
+      setOnce(element, key, what);
+      const [, instead] = ofDrawings.find(([ofBoxes]) => ofBoxes.test(what)) ?? [];
+      if (instead && element.ownerSVGElement && element.localName !== 'foreignObject') {
+        warn(`Modification ${key} does nothing: a ${element.localName} has no box`, `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
+      }
     },
     // finish sets what several modifications make together, and looks at the outcome.
     finish() {
