@@ -52,7 +52,7 @@ type Request struct {
 
 // RenderOptions say what to render of a template, and how to answer.
 type RenderOptions struct {
-	Modifications Object              `json:"modifications"`
+	Modifications Object              `json:"modifications" instead:"data,params,parameters,values,variables"`
 	Response      ResponseOptions     `json:"response" instead:"output"`
 	Connections   []ConnectionOptions `json:"connections,omitempty" instead:"folder,provider" description:"Where the files go. Default: to every automatic connection of the workspace."`
 	PDFOptions    PDFOptions          `json:"pdfOptions" description:"For format pdf. May also be in response."`
@@ -640,6 +640,12 @@ func (e *fieldsError) misplaced(text string) string {
 	}
 	if near := nearest.Name("modifications", e.unknown); near != "" {
 		return fmt.Sprintf("; is '%.100s' a misspelling of modifications?", near)
+	}
+	field, _ := reflect.TypeFor[RenderOptions]().FieldByName("Modifications")
+	for _, other := range strings.Split(field.Tag.Get("instead"), ",") {
+		if slices.Contains(e.unknown, other) {
+			return fmt.Sprintf("; put the values of '%s' into modifications", other)
+		}
 	}
 	return ""
 }

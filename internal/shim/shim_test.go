@@ -174,6 +174,7 @@ func TestMissingValuesThatTheRequestHasElsewhere(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"headline":"Hi"}`:                                                          "; the request has 'headline' as a field of its own: put it into modifications",
 		`{"modification":{"headline":"Hi"}}`:                                         "; is 'modification' a misspelling of modifications?",
+		`{"data":{"headline":"Hi"}}`:                                                 "; put the values of 'data' into modifications",
 		`{"colour":"red"}`:                                                           "",
 		`{"response":{"headline":"Hi"}}`:                                             "",
 		`{"modifications":{"hedline":"Hi"},"headline":{"x":"Hi"}}`:                   "; the request has 'headline' as a field of its own: put it into modifications",
@@ -394,6 +395,7 @@ func TestFieldsOfAnotherObject(t *testing.T) {
 	for body, want := range map[string]string{
 		`"output":{"format":"pdf"}`:                  "did you mean 'response'?",
 		`"folder":"/Renders"`:                        "did you mean 'connections'?",
+		`"data":{"headline":"x"}`:                    "did you mean 'modifications'?",
 		`"format":"jpg"`:                             "did you mean 'response.format'?",
 		`"responseFormat":"jpg"`:                     "did you mean 'response.format'?",
 		`"response":{"response_format":"jpg"}`:       "did you mean 'format'?",
