@@ -642,7 +642,7 @@ func (e *fieldsError) misplaced(text string) string {
 		return fmt.Sprintf("; is '%.100s' a misspelling of modifications?", near)
 	}
 	field, _ := reflect.TypeFor[RenderOptions]().FieldByName("Modifications")
-	for _, other := range strings.Split(field.Tag.Get("instead"), ",") {
+	for other := range strings.SplitSeq(field.Tag.Get("instead"), ",") {
 		if slices.Contains(e.unknown, other) {
 			return fmt.Sprintf("; put the values of '%s' into modifications", other)
 		}
