@@ -463,17 +463,18 @@ func TestAllWrongFlagsOfRender(t *testing.T) {
 // A text with commas stays one item of a list, and a backslash a backslash: a warning says how several items and a line break are given.
 func TestTextOfAShell(t *testing.T) {
 	template := &platenv1alpha1.RenderTemplate{}
-	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "tags", Type: platenv1alpha1.ParameterList}, {Name: "title", Type: platenv1alpha1.ParameterText}}
-	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<b data-each="tags" data-param="item"></b><h1 data-param="title"></h1>`}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "tags", Type: platenv1alpha1.ParameterList}, {Name: "title", Type: platenv1alpha1.ParameterText}, {Name: "dishes", Type: platenv1alpha1.ParameterList}}
+	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<b data-each="tags" data-param="item"></b><h1 data-param="title"></h1><p data-each="dishes"><b data-param="name">Soup</b></p>`}}
 	for pair, want := range map[string]string{
 		"tags=vegan,hot,new": "Warning: --set tags is a list of one item; for one item at each comma, write --set-json 'tags=[\"vegan\",\"hot\",\"new\"]'\n",
+		"dishes=Soup,Fish":   `Warning: --set dishes is a list of one text, and the page shows fields of each item; write --set-json 'dishes=[{"name":"Soup"}]'` + "\n",
 		"tags=Paris, France": "", "tags=vegan": "", "tags=https://a/b,c": "", "tags=a,b\nc": "", `tags=["a,b"]`: "", "title=a,b": "",
 		`title=Summer\nSale`: "Warning: --set title has a backslash and an n; for a line break, write --set-json 'title=\"Summer\\nSale\"'\n", "title=a\nb": "",
 	} {
 		command := outputFlagsOf(t, "--set", pair)
 		out := &strings.Builder{}
 		spec, err := command.spec(template)
-		if command.warnShellText(out, spec); err != nil || out.String() != want {
+		if command.warnShellText(out, spec, template); err != nil || out.String() != want {
 			t.Errorf("%s: %q, %v; want %q", pair, out, err, want)
 		}
 	}

@@ -381,8 +381,9 @@ func (f *outputFlags) modifications(reader valueReader) (modifications map[strin
 var itemsInOne = regexp.MustCompile(`^[^\s,:]+(,[^\s,:]+)+$`)
 
 // warnShellText warns of values of --set that look like something else: one item of a list that looks like several, and a backslash with an n that looks
-// like a line break. A shell changes neither.
-func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJobSpec) {
+// like a line break. A shell changes neither. Of a text where the template's pages show fields of each item, the warning has an item with fields.
+func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJobSpec, template *platenv1alpha1.RenderTemplate) {
+	known := bindings.Known(template)
 	modifications := map[string]any{}
 	if spec.Modifications != nil {
 		_ = json.Unmarshal(spec.Modifications.Raw, &modifications) // it was made of an object
@@ -398,11 +399,28 @@ func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJob
 		if list, _ := modifications[key].([]any); len(list) != 1 || list[0] != text || !itemsInOne.MatchString(text) {
 			continue
 		}
+		if example := exampleWithFields(known, key[strings.LastIndex(key, "@")+1:]); example != "" {
+			fmt.Fprintf(out, "Warning: --set %s is a list of one text, and the page shows fields of each item; write --set-json %s\n", plain(key), shellWord(key+"="+example))
+			continue
+		}
 		items, err := json.Marshal(strings.Split(text, ","))
 		if err == nil {
 			fmt.Fprintf(out, "Warning: --set %s is a list of one item; for one item at each comma, write --set-json %s\n", plain(key), shellWord(key+"="+string(items)))
 		}
 	}
+}
+
+// exampleWithFields returns what the pages show in place of a list whose items are no texts, as JSON; empty if that is too long, or if its items are texts.
+func exampleWithFields(known []bindings.Parameter, name string) string {
+	at := slices.IndexFunc(known, func(p bindings.Parameter) bool { return p.Name == name && p.Example != nil })
+	if at < 0 || len(known[at].Example.Raw) > maxExample {
+		return ""
+	}
+	var items []json.RawMessage
+	if json.Unmarshal(known[at].Example.Raw, &items) != nil || len(items) == 0 || items[0][0] == '"' {
+		return ""
+	}
+	return string(known[at].Example.Raw)
 }
 
 // valueReader reads values that are given as text: with --set, and in the cells of a table.

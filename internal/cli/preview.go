@@ -94,7 +94,7 @@ func (p *previewCommand) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	p.warnShellText(p.ErrOut, spec)
+	p.warnShellText(p.ErrOut, spec, template)
 	name, folder := cmp.Or(template.Name, "preview"), "."
 	if p.output != "" {
 		folder, name = filepath.Dir(p.output), strings.TrimSuffix(filepath.Base(p.output), filepath.Ext(p.output))

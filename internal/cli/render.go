@@ -160,7 +160,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 			}
 		}
 		if len(specs) > 0 {
-			r.warnShellText(r.ErrOut, specs[0]) // all have the values of --set
+			r.warnShellText(r.ErrOut, specs[0], template) // all have the values of --set
 		}
 		r.warnUnused(ctx, c, template, specs...)
 		return r.renderTable(ctx, c, rows, jobs)
@@ -173,7 +173,7 @@ func (r *renderCommand) run(ctx context.Context, templateName string) error {
 	if err := r.refuse(ctx, job, mistaken, found); err != nil {
 		return err
 	}
-	r.warnShellText(r.ErrOut, spec)
+	r.warnShellText(r.ErrOut, spec, template)
 	r.warnUnused(ctx, c, template, spec)
 	return r.render(ctx, c, job, len(template.Spec.Pages))
 }
