@@ -44,13 +44,16 @@ const exampleLink = "https://example.com/"
 // isLink matches the addresses that data-param-href takes, as bind.js does.
 var isLink = regexp.MustCompile(`(?i)^(?:https?:|mailto:|tel:|#)`)
 
-// isDoubted matches a text that a data-if takes for true, which bind.js warns of: it is seldom meant.
-var isDoubted = regexp.MustCompile(`(?i)^\s*(?:false|f|no|n|off|disabled?|null|0)\s*$`)
+// doubted matches a text that IsDoubted reports.
+var doubted = regexp.MustCompile(`(?i)^\s*(?:false|f|no|n|off|disabled?|null|0)\s*$`)
+
+// IsDoubted reports whether a data-if takes a text for true that says the opposite, which bind.js warns of: it is seldom meant.
+func IsDoubted(text string) bool { return doubted.MatchString(text) }
 
 // undoubted returns a text that is true without a warning, in the place of one that a page shows where a data-if asks for it.
 func undoubted(text string) string {
 	switch {
-	case !isDoubted.MatchString(text):
+	case !IsDoubted(text):
 		return text
 	case strings.TrimSpace(text) == "0":
 		return "1"

@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	platenv1alpha1 "github.com/platen-dev/platen/api/v1alpha1"
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/values"
 )
 
@@ -268,14 +269,16 @@ func (i *input) refusal(value any) string {
 	}
 }
 
-// setChecked is set for a checkbox. It cannot show a value that is neither true nor false.
+// setChecked is set for a checkbox. It cannot show a value that is neither true nor false; where pages only ask whether a value is true, it can show all but a
+// text that says false and is true.
 func (i *input) setChecked(value any) (ok bool) {
 	if value == nil {
 		return true
 	}
 	if i.Undeclared {
 		i.Checked = values.IsTrue(value)
-		return true
+		text, isText := value.(string)
+		return !isText || !bindings.IsDoubted(text)
 	}
 	text, isText := value.(string)
 	if !isText {

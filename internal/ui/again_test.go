@@ -77,7 +77,6 @@ func TestFillKeepsEachValue(t *testing.T) {
 		{input{Type: boolean, Checked: true}, `""`, true}, // not given
 		{input{Type: boolean, Checked: true}, `null`, true},
 		{input{Type: boolean, Undeclared: true}, `"yes"`, true},
-		{input{Type: boolean, Undeclared: true}, `"false"`, true}, // as a page takes it
 		{input{Type: boolean, Undeclared: true}, `2.5`, true},
 		{input{Type: boolean, Undeclared: true}, `["a"]`, true},
 		{input{Type: boolean, Undeclared: true, Checked: true}, `0.0`, false},
@@ -109,7 +108,14 @@ func TestFillKeepsEachValue(t *testing.T) {
 			t.Errorf("%s of %+v: %v, error %q, (-want +got):\n%s", c.value, c.of, ok, filled.Error, diff)
 		}
 	}
-	// What no checkbox can show is said.
+	// What no checkbox can show is said; where pages only ask whether a value is true, it is a text that says false.
+	for _, value := range []string{`"no"`, `"false"`, `"Off"`} {
+		form := formView{Inputs: []input{{Name: "x", Label: "Paid", Type: boolean, Undeclared: true}}}
+		form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":` + value + `}`)}}})
+		if !slices.Equal(form.Unshown, []string{"Paid"}) || !form.Inputs[0].Checked {
+			t.Errorf("%s: %+v", value, form)
+		}
+	}
 	for _, value := range []string{`"yes"`, `2`, `["a"]`} {
 		form := formView{Inputs: []input{{Name: "x", Label: "Paid", Type: boolean, Checked: true}}}
 		form.fill(&platenv1alpha1.RenderJob{Spec: platenv1alpha1.RenderJobSpec{Modifications: &apiextensionsv1.JSON{Raw: []byte(`{"x":` + value + `}`)}}})

@@ -211,7 +211,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.animationName":   "",
 		"box.fontWeight":      "; it takes normal, bold or a number, such as 700",
 		"box.shadow":          "did you mean box.boxShadow?",
-		"box.font-colour":     "did you mean box.color?",
+		"box.font-colour":     "did you mean box.backgroundColor?",
 		"box.bold":            "did you mean box.fontWeight?",
 		"box.visible":         "did you mean box.visibility?",
 	}

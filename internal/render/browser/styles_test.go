@@ -271,6 +271,18 @@ func TestAGradientOfTheLettersKeepsTheBox(t *testing.T) {
 	}
 }
 
+// Nor is it what a mistyped name means there.
+func TestAMistypedColourWithoutText(t *testing.T) {
+	b := start(t)
+	for page, instead := range map[string]string{`<div id="a"></div>`: "backgroundColor", `<svg><circle id="a"/></svg>`: "fill", `<p id="a">x</p>`: "color"} {
+		task := task("png", page)
+		task.Modifications = map[string]any{"a.colour": "red"}
+		if _, warnings := run(t, b, task); len(warnings) != 1 || warnings[0].Details != "did you mean a."+instead+"?" {
+			t.Errorf("%s: %v", page, warnings)
+		}
+	}
+}
+
 // What does not count gets no hint at what counts.
 func TestAColourBesideABackground(t *testing.T) {
 	task := task("png", `<div id="a"></div>`)

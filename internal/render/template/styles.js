@@ -203,6 +203,8 @@
     || ['top', 'right', 'bottom', 'left'].some((side) => computed(element, `border-${side}-style`) !== 'none')
     || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(element, pseudo).content))
     || /[1-9]/.test(computed(element, 'transition-duration')) || element.getAnimations({ subtree: true }).length > 0;
+  // insteadOfColour returns the style that colours an element without text, and its property.
+  const insteadOfColour = (element) => (isSVG(element) ? ['fill', 'fill'] : isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color']);
   const checkColours = () => {
     const found = coloured.filter(([element]) => isBare(element) && !mayTakeColour(element));
     if (found.length === 0 || hasCode()) return;
@@ -214,7 +216,7 @@
       const isUsed = looks(element) !== before;
       element.style.cssText = cssText;
       if (isUsed) continue;
-      const [instead, property] = isSVG(element) ? ['fill', 'fill'] : isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color'];
+      const [instead, property] = insteadOfColour(element);
       warn(`Modification ${key} colours nothing: the element has no text`, given.get(element).has(property) ? '' : `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
     }
   };
@@ -379,7 +381,8 @@
       warn(`Modification ${key} names no CSS property`, `to change what the element shows, give ${param}`);
       return;
     }
-    const near = meant(name);
+    let near = meant(name);
+    if (near === 'color' && isBare(element) && !mayTakeColour(element)) [near] = insteadOfColour(element);
     warn(`Modification ${key} names no CSS property`, near && `did you mean ${key.slice(0, key.length - name.length)}${near}?`);
   };
 
