@@ -74,7 +74,7 @@ type (
 		workspaceHeader
 		Page   int    `query:"page" minimum:"1" default:"1"`
 		Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"10" description:"Templates in an answer, 1 to 100. Default 10."`
-		Search string `query:"search" description:"Part of the name, or of the RenderTemplate's own name."`
+		Search string `query:"search" description:"Part of name or resource_name."`
 	}
 	templateRequest struct {
 		workspaceHeader

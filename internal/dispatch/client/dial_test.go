@@ -47,13 +47,9 @@ func TestPodLeavesAnAddressThatDoesNotAnswer(t *testing.T) {
 
 // A server that takes a connection and then says nothing holds a pod up for the time of a handshake.
 func TestPodLeavesAServerThatSaysNothing(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
+	listener := listen(t)
 	began := time.Now()
-	_, err = dialTLS(t.Context(), listener.Addr().String(), &tls.Config{MinVersion: tls.VersionTLS13})
+	_, err := dialTLS(t.Context(), listener.Addr().String(), &tls.Config{MinVersion: tls.VersionTLS13})
 	if took := time.Since(began); !isTimeout(err) || took > 2*handshakeTimeout {
 		t.Errorf("%v after %s", err, took)
 	}
@@ -61,11 +57,7 @@ func TestPodLeavesAServerThatSaysNothing(t *testing.T) {
 
 // Of several addresses of a host, the first that answers is taken.
 func TestPodTriesEachAddress(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
+	listener := listen(t)
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	conn, err := connectTo(t.Context(), []string{"127.0.0.2", "127.0.0.1"}, port)
 	if err != nil {
@@ -75,6 +67,16 @@ func TestPodTriesEachAddress(t *testing.T) {
 		t.Errorf("connected with %s", got)
 	}
 	_ = conn.Close()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
 }
 
 func isTimeout(err error) bool {

@@ -149,7 +149,7 @@ func TestAColourWithoutText(t *testing.T) {
 	for page, instead := range map[string]string{
 		circle + `background:gold"></div>`: "backgroundColor", picture: "svgColor", strings.Replace(picture, "<img", `<img data-param="none"`, 1): "svgColor",
 		`<svg><circle id="a" fill="teal" r="9"/></svg>`: "fill", `<svg id="a"><circle fill="teal" r="9"/></svg>`: "fill", `<svg id="a"><circle stroke="currentColor" r="9"/></svg>`: "",
-		`<svg id="a"><text>x</text></svg>`: "", `<svg><text id="a">x</text></svg>`: "", `<svg><symbol id="s"><path fill="currentColor"/></symbol><use id="a" href="#s"/></svg>`: "",
+		`<svg id="a">` + strings.Repeat(`<path/>`, 200) + `<path fill="currentColor"/></svg>`: "", `<svg id="a"><text>x</text></svg>`: "", `<svg><text id="a">x</text></svg>`: "", `<svg><symbol id="s"><path fill="currentColor"/></symbol><use id="a" href="#s"/></svg>`: "",
 		`<svg id="a"><linearGradient id="g"><stop stop-color="currentColor"/></linearGradient><rect fill="url(#g)"/></svg>`: "",
 		circle + `background:currentColor"></div>`: "", circle + `"><i style="border:1px solid"></i></div>`: "", circle + `"><i style="display:block;background:currentColor"></i></div>`: "",
 		`<svg><path id="a" fill="currentColor" d="M0 0h9v9z"/></svg>`: "", circle + `border:1px solid"></div>`: "", circle + `box-shadow:0 0 9px currentColor"></div>`: "",

@@ -188,14 +188,14 @@
   // coloured are the elements that have been given a colour, each with the modification's key. Other styles may take the colour, so all are set before
   // checkColours looks whether anything does.
   const coloured = [];
+  const maxParts = 100; // of a drawing that are looked at
   // isBare reports whether an element has nothing in it that could take its colour, and had nothing in the template: an element without text, a picture or
   // a drawing.
-  const isBare = (element) => (isSVG(element) ? !element.matches('use, text, tspan') && element.querySelector('use, text, style, foreignObject, animate, set') === null
+  const isBare = (element) => (isSVG(element) ? !element.matches('use, text, tspan') && element.querySelector('use, text, style, foreignObject, animate, set') === null && element.querySelectorAll('*').length < maxParts
     : element.childElementCount === 0 && element.textContent.trim() === ''
       && !element.matches('input, textarea, select, button, meter, progress, hr, object, iframe, details, img:not([src]), [data-param]:not(img)')) && !wasFuller(element);
-  const maxParts = 100;
   // looks returns all of an element that may be currentColor.
-  const looks = (element) => [element, ...(isSVG(element) ? element.querySelectorAll('*') : [])].slice(0, maxParts)
+  const looks = (element) => [element, ...(isSVG(element) ? element.querySelectorAll('*') : [])]
     .map((part) => ['background-color', 'background-image', 'mask-image', 'box-shadow', 'filter', 'fill', 'stroke', 'stop-color', 'flood-color', 'lighting-color']
       .map((property) => computed(part, property)).join()).join();
   // mayTakeColour reports whether the lines around an element, its marker or what a style puts into it may have its colour, now or later.
