@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bindings reads from a template which values it takes: the parameters that it declares, and those that its pages bind with
-// data-param, data-param-href, data-if and data-each. It reads the HTML only; a page's scripts may use further values.
+// data-param, data-param-href, data-if and data-each. Of a page's scripts it knows only which values they read by name.
 package bindings
 
 import (
@@ -46,6 +46,8 @@ type Page struct {
 	Bindings []Binding
 	// Elements are those of the body with an id, drawings excepted.
 	Elements []Element
+	// ScriptValues are the names of the values that the page's scripts read by name, such as accent.
+	ScriptValues []string
 	// Scripted tells whether the page has a script that may use any value.
 	Scripted bool
 }
@@ -56,9 +58,6 @@ const (
 	// maxBindings bounds the bindings and the elements of a page.
 	maxBindings = 2000
 )
-
-// usesValues matches the code of a script that reads values, or that makes elements which do.
-var usesValues = regexp.MustCompile(`platen\.modifications|data-(?:param|if|each)\b|dataset\.(?:param|if|each)\b`)
 
 // hasAddress matches the address of a script that a page can load: a page has no address of its own, so a relative one leads nowhere.
 var hasAddress = regexp.MustCompile(`(?i)^\s*(https?:|data:|blob:|//)`)
@@ -93,6 +92,8 @@ func Read(source string) Page {
 	}
 	r := reader{}
 	r.walk(root, nil)
+	names, all := valuesOf(r.code.String())
+	r.page.ScriptValues, r.page.Scripted = names, r.page.Scripted || all
 	return r.page
 }
 
@@ -104,6 +105,8 @@ type reader struct {
 	text strings.Builder
 	// spaced tells that it ends with a space.
 	spaced bool
+	// code is that of the scripts, and of attributes such as onload.
+	code strings.Builder
 	// based tells that a base element has given relative addresses a place.
 	based bool
 }
@@ -120,8 +123,16 @@ func (r *reader) walk(n *html.Node, lists []string) {
 		if n.DataAtom == atom.Script {
 			src := Attribute(n, "src")
 			loads := src != "" && (r.based || hasAddress.MatchString(src))
-			r.page.Scripted = r.page.Scripted || loads || n.FirstChild != nil && usesValues.MatchString(n.FirstChild.Data)
+			r.page.Scripted = r.page.Scripted || loads
+			if n.FirstChild != nil {
+				r.run(n.FirstChild.Data)
+			}
 			return
+		}
+		for _, a := range n.Attr {
+			if strings.HasPrefix(a.Key, "on") {
+				r.run(a.Val)
+			}
 		}
 		r.based = r.based || n.DataAtom == atom.Base && Attribute(n, "href") != ""
 		if list := Attribute(n, "data-each"); list != "" {
@@ -142,6 +153,13 @@ func (r *reader) walk(n *html.Node, lists []string) {
 			r.page.Bindings[i].Text = strings.Clone(text)
 		}
 	}
+}
+
+// run adds the code of a script.
+func (r *reader) run(code string) {
+	r.code.WriteString(code)
+	r.code.WriteByte('\n')
+	r.page.Scripted = r.page.Scripted || makesBindings.MatchString(code)
 }
 
 // write adds a text, with one space for each piece of white space.

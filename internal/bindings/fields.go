@@ -42,6 +42,9 @@ func FieldsOf(sources ...string) Fields {
 	for _, source := range sources {
 		page := Read(source)
 		f.any = f.any || page.Scripted || len(page.Bindings) >= maxBindings
+		for _, name := range page.ScriptValues {
+			f.root.add([]string{name}, "data-param") // a script may use every field
+		}
 		for _, b := range page.Bindings {
 			if len(b.Lists) > maxLists {
 				f.any = true

@@ -36,6 +36,8 @@ func TestUnusedFields(t *testing.T) {
 		"one item":                      {page: `<p data-param="order.0.name">`, value: `[{"name": 1}, {"other": 2}]`},
 		"the order beside a list":       {page: `<li data-each="lines"><b data-param="order.total"></b></li>`, value: `{"total": 1, "totl": 2}`, want: []string{"order.totl of total"}},
 		"a script that may use any":     {page: `<p data-param="order.total"><script>draw(platen.modifications)</script>`, value: `{"totl": 5}`},
+		"a script that uses it":         {page: `<p data-param="order.total"><script>draw(platen.modifications.order)</script>`, value: `{"totl": 5}`},
+		"a script that uses another":    {page: `<p data-param="order.total"><script>draw(platen.modifications.other)</script>`, value: `{"totl": 5}`, want: []string{"order.totl of total"}},
 		"a script that makes elements":  {page: `<p data-param="order.total"><script>x.innerHTML = '<b data-param="order.tax">'</script>`, value: `{"tax": 5}`},
 		"a script with other work":      {page: `<p data-param="order.total"><script>let x = 1</script>`, value: `{"tax": 5}`, want: []string{"order.tax of total"}},
 		"lists in lists without an end": {page: strings.Repeat(`<div data-each="item">`, 50) + `<b data-param="order.total">`, value: `{"totl": 1}`},

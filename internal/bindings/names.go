@@ -14,7 +14,7 @@ import (
 
 // Names are what modifications can name in a page.
 type Names struct {
-	// values are the first parts of the paths that attributes bind, paths the whole paths, and elements what styles and links can name: ids, and
+	// values are the first parts of the paths that attributes bind and scripts read, paths the whole paths, and elements what styles and links can name: ids, and
 	// the paths of data-param.
 	values, paths, elements map[string]bool
 	// anyValue tells that a script may use any value, and anyElement that a script may make elements.
@@ -29,7 +29,11 @@ func NamesOf(source string) Names {
 		n.anyValue, n.anyElement = true, true
 		return n
 	}
-	n.anyValue = Read(source).Scripted
+	page := Read(source)
+	n.anyValue = page.Scripted
+	for _, name := range page.ScriptValues {
+		n.values[name], n.paths[name] = true, true
+	}
 	n.add(root)
 	return n
 }

@@ -23,6 +23,7 @@ func TestNames(t *testing.T) {
 		},
 		"a script that draws":    {page: `<script>1</script>`, uses: []string{"new.color"}, ignores: []string{"headline"}},
 		"a script with values":   {page: `<script>draw(platen.modifications)</script>`, uses: []string{"headline", "new.color"}},
+		"a script with one":      {page: `<script>draw(platen.modifications.accent, platen.modifications["b.c"])</script>`, uses: []string{"accent", "b.c", "new.color"}, ignores: []string{"headline"}},
 		"a script from a server": {page: `<script src="https://example.com/x.js"></script>`, uses: []string{"headline"}},
 	} {
 		t.Run(name, func(t *testing.T) {

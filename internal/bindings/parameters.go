@@ -91,6 +91,11 @@ func Parameters(template *platenv1alpha1.RenderTemplate, source HTML) []Paramete
 		for _, b := range pages[i].Bindings {
 			c.bind(i+1, b)
 		}
+		for _, name := range pages[i].ScriptValues {
+			if at, known := c.byName[name]; known {
+				c.list[at].usedBy(i + 1)
+			}
+		}
 	}
 	for i := range c.list {
 		c.list[i].finish()
@@ -169,6 +174,13 @@ type found struct {
 	asked bool
 }
 
+// usedBy adds a page that uses it.
+func (f *found) usedBy(page int) {
+	if !slices.Contains(f.Pages, page) {
+		f.Pages = append(f.Pages, page)
+	}
+}
+
 type collector struct {
 	list   []found
 	byName map[string]int
@@ -202,9 +214,7 @@ func (c *collector) bind(page int, b Binding) {
 	if f == nil {
 		return
 	}
-	if !slices.Contains(f.Pages, page) {
-		f.Pages = append(f.Pages, page)
-	}
+	f.usedBy(page)
 	kind, shown, link := b.Type, any(nil), b.Attribute == "data-param-href"
 	if b.Text != "" && (!link || isLink.MatchString(b.Text)) {
 		shown = b.Text
@@ -362,9 +372,7 @@ func (c *collector) style(page int, e Element) {
 		return
 	}
 	f.Type, f.Style = platenv1alpha1.ParameterType(kind), true
-	if !slices.Contains(f.Pages, page) {
-		f.Pages = append(f.Pages, page)
-	}
+	f.usedBy(page)
 	if shown != "" {
 		f.Default = encode(shown)
 		f.Example = f.Default

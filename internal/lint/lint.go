@@ -410,6 +410,9 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 			l.add(UnknownBinding, Warning, fmt.Sprintf("page %s, %s=%q", page, b.Attribute, cut(b.Path)), "the template declares no parameter '%s'; %s", cut(name), hint)
 		}
 	}
+	for _, name := range p.ScriptValues {
+		l.used[name] = true
+	}
 	for _, e := range p.Elements {
 		for _, d := range declared {
 			l.used[d] = l.used[d] || strings.HasPrefix(d, e.ID+".")

@@ -74,7 +74,10 @@ func TestTemplate(t *testing.T) {
 			want:       []string{"unknown-binding warning page front, <div data-param=photo>", "unknown-binding warning page front, <p data-param=accent>"},
 			message:    `data-param="photo" shows the picture's address as text: bind an img to it`,
 		},
-		"a parameter of a script":      {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
+		"a parameter of a script": {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
+		"a parameter of no script": {
+			parameters: headline, page: `<script>draw(platen.modifications.accent)</script>`, want: []string{"unused-parameter warning spec.parameters[0]"}, message: "no page uses the parameter 'headline'",
+		},
 		"a list's name before a field": {page: `<p data-each="rows"><b data-param="rows.name"></b><b data-param="rows.0"></b></p>`, want: []string{`unknown-binding warning page front, data-param="rows.name"`}, message: `write data-param="name"`},
 		"a value of a video":           {page: `<video data-param="clip"></video>`, want: []string{"unknown-binding warning page front, <video data-param=clip>"}, message: "the element has no text"},
 		"a video's script":             {page: `<video data-param="clip"></video><script>play()</script>`},

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/platen-dev/platen/internal/bindings"
 	"github.com/platen-dev/platen/internal/file"
 	"github.com/platen-dev/platen/internal/render"
 )
@@ -332,6 +334,51 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 			_, warnings := run(t, b, picture)
 			if diff := cmp.Diff(c.want, titlesOf(warnings), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A script that reads values by name uses these alone: a render warns of what lint and the plugin warn of.
+func TestModificationsThatScriptsRead(t *testing.T) {
+	b := start(t)
+	for _, page := range []string{
+		`<body><script>document.body.style.background = platen.modifications.accent</script>`,
+		`<body><script>document.body.style.background = window.platen?.modifications?.["accent"]; platen . modifications [ 'the.color' ]</script>`,
+		`<body onload="document.body.style.background = platen.modifications.accent">`,
+		`<svg><script>platen.modifications.accent</script></svg><script>const modifications = 1</script>`,
+		`<script type="module">let a = platen.modifications.accent.length, b = platen.modifications.größe</script>`,
+		`<script>const m = platen.modifications; m.accent</script>`,
+		`<script>const { modifications: { accent } } = platen</script>`,
+		`<script>platen.modifications.hasOwnProperty('accent')</script>`,
+		`<script>for (const name of ['accent']) platen.modifications[name]</script>`,
+		`<script>window["platen"]["modifications"].accent</script>`,
+		`<template><script>draw(platen.modifications)</script></template>`,
+		`<p>platen.modifications</p>`,
+	} {
+		t.Run(page, func(t *testing.T) {
+			picture := task("png", page)
+			picture.Modifications = map[string]any{"accent": "red", "acent": "red", "the.color": "red", "größe": 1.0}
+			names, want := bindings.NamesOf(page), []string(nil)
+			for key := range picture.Modifications {
+				switch {
+				case key == "the.color" && !names.Uses(key):
+					want = append(want, "Modification the.color names no element") // only a render knows what elements a script makes
+				case key != "the.color" && !names.MayUse(key):
+					want = append(want, fmt.Sprintf("Modification %s is not used by the page", key))
+				}
+			}
+			slices.Sort(want)
+			_, warnings := run(t, b, picture)
+			got := slices.DeleteFunc(titlesOf(warnings), func(title string) bool { return !strings.HasPrefix(title, "Modification ") })
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			for _, w := range warnings {
+				if w.Title == "Modification acent is not used by the page" && names.Uses("accent") != strings.HasSuffix(w.Details, "; did you mean accent?") {
+					t.Errorf("details %q", w.Details)
+				}
 			}
 		})
 	}

@@ -572,8 +572,28 @@
   share('names', names);
   share('elements', styled);
 
-  // noteUnused lists the keys that the page does not use. Another page of the template may use them. A page that reads
-  // platen.modifications itself may use any key.
+  // readByName returns the names of the values that the page's code reads, as in platen.modifications.accent or platen.modifications["accent"]; nothing if
+  // it may read any. Package bindings tells the same.
+  const readByName = () => {
+    const scripts = [...document.querySelectorAll('script')];
+    // A relative address leads nowhere.
+    if (scripts.some(({ src }) => /^(https?|data|blob):/.test(src) && !src.startsWith(`${location.origin}/`))) return undefined;
+    const handlers = document.evaluate('//@*[starts-with(name(), "on")]', document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+    const code = scripts.map(({ textContent }) => textContent);
+    for (let i = 0; i < handlers.snapshotLength; i++) code.push(handlers.snapshotItem(i).value);
+    const all = code.join('\n');
+    const names = [];
+    if (!all.includes('platen')) return names;
+    const read = /(\bplaten\s*\??\.\s*)?\bmodifications\b(?:\s*\??\.\s*([\p{L}_$][\p{L}\p{N}_$]*)|\s*(?:\?\.\s*)?\[\s*(?:'([^'\\\n]+)'|"([^"\\\n]+)")\s*\])?(\s*(?:\?\.\s*)?\()?/gu;
+    for (const [, ofPlaten, word, quoted, inQuotes, call] of all.matchAll(read)) {
+      const name = word ?? quoted ?? inQuotes;
+      if (!ofPlaten || !name || call) return undefined;
+      names.push(name);
+    }
+    return names;
+  };
+
+  // noteUnused lists the keys that the page does not use. Another page of the template may use them.
   const noteUnused = () => {
     const known = new Set();
     const meant = new Set();
@@ -589,12 +609,17 @@
     for (const key of Object.keys(modifications)) {
       if (key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.'))).length > 0) there.add(key);
     }
+    const read = readByName();
+    for (const name of read ?? []) {
+      known.add(name);
+      meant.add(name);
+      there.add(name);
+    }
     const elements = [...document.querySelectorAll('[id], [data-param]')].flatMap((element) => [element.id, element.getAttribute('data-param') ?? '']);
     for (const [from, to] of [[meant, names], [elements.filter((name) => isPath(name) && !name.includes('.')), styled]]) {
       for (const name of from) if (to.size < 200 && name !== '' && name.length <= 60) to.add(name);
     }
-    if ([...document.scripts].some((script) => script.text.includes('platen.modifications')
-      || /^(https?|data|blob):/.test(script.src) && !script.src.startsWith(`${location.origin}/`))) return; // a relative address leads nowhere
+    if (!read) return;
     for (const key of Object.keys(modifications)) {
       if (!known.has(key) && key.indexOf('.') <= 0 && key !== 'canvasBackgroundColor' && key !== 'canvasBackgroundImage') unused.push(key);
     }
