@@ -444,22 +444,22 @@ func valueFlags(job *platenv1alpha1.RenderJob) (flags, left string) {
 	var b strings.Builder
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		value, text := bytes.Buffer{}, ""
+		text := ""
 		// sameCluster takes what follows for a command.
 		noFlag := name == "" || strings.Contains(name, "=") || strings.Contains(name, "kubectl ") || plain(name) != name
 		isText := json.Unmarshal(given[name], &text) == nil
 		switch size := len(given[name]); {
-		case noFlag, size > maxArgument, size > maxValueFlag && strings.Contains(name, `\`), json.Compact(&value, given[name]) != nil:
+		case noFlag, size > maxArgument, size > maxValueFlag && strings.Contains(name, `\`):
 			out = append(out, fmt.Sprintf("'%.60s'", plain(name)))
 		case size > maxValueFlag && isText:
 			b.WriteString(" --set-string " + shellWord(name) + "=" + valueOf(job, name))
 		case size > maxValueFlag:
 			b.WriteString(" --set-json " + shellWord(name) + "=" + valueOf(job, name))
 		// A terminal would obey control characters, which JSON escapes.
-		case isText && value.String() != "null" && plain(text) == text && !strings.Contains(text, "kubectl "):
+		case isText && string(given[name]) != "null" && plain(text) == text && !strings.Contains(text, "kubectl "):
 			b.WriteString(" --set-string " + shellWord(name+"="+text))
 		default:
-			b.WriteString(" --set-json " + shellWord(name+"="+strings.ReplaceAll(value.String(), "kubectl ", `kubectl\u0020`)))
+			b.WriteString(" --set-json " + shellWord(name+"="+strings.ReplaceAll(readable(given[name]), "kubectl ", `kubectl\u0020`)))
 		}
 	}
 	for _, source := range job.Spec.ModificationsFrom {
@@ -471,6 +471,15 @@ func valueFlags(job *platenv1alpha1.RenderJob) (flags, left string) {
 		out = append(out[:maxLeftOut], fmt.Sprintf("%d more", more))
 	}
 	return b.String(), strings.Join(out, ", ")
+}
+
+// readable returns JSON on one line, with the numbers as they are and without the escapes that nobody needs.
+func readable(raw json.RawMessage) string {
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	must(decoder.Decode(&value)) // it is a part of what was read as JSON
+	return asJSON(value)
 }
 
 // jsonPathEnds matches what ends the name of a field in kubectl's JSONPath.

@@ -388,6 +388,7 @@ func TestAdviceToPreviewHasTheJobsValues(t *testing.T) {
 		"texts":         {`{"title": "Ada's NS", "code": "007"}`, `kubectl platen preview card -n marketing --set-string code=007 --set-string 'title=Ada'\''s NS'`},
 		"other values":  {`{"price": 1.50, "points": ["a", {"b": 1}], "paid": null}`, `kubectl platen preview card -n marketing --set-json paid=null --set-json 'points=["a",{"b":1}]' --set-json price=1.50`},
 		"a line break":  {`{"text": "a\nb"}`, `kubectl platen preview card -n marketing --set-json 'text="a\nb"'`},
+		"signs":         {`{"firms": ["A \u0026 B", "\u003cC\u003e"]}`, `kubectl platen preview card -n marketing --set-json 'firms=["A & B","<C>"]'`},
 		"a page's key":  {`{"page2@title": "x", "a=b": "y"}`, "kubectl platen preview card -n marketing --set-string page2@title=x"},
 		"a very long":   {`{"text": "` + long + `", "title": "Hi"}`, `kubectl platen preview card -n marketing --set-string text="$(kubectl get renderjob summer -n marketing -o 'jsonpath={.spec.modifications.text}')" --set-string title=Hi`},
 		"a long list":   {`{"page2@a b": ["` + long + `"]}`, `kubectl platen preview card -n marketing --set-json 'page2@a b'="$(kubectl get renderjob summer -n marketing -o 'jsonpath={.spec.modifications.page2\@a\ b}')"`},

@@ -391,10 +391,8 @@ func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJob
 	for _, pair := range f.set {
 		key, text, _ := strings.Cut(pair, "=")
 		if value, _ := modifications[key].(string); value == text && strings.Contains(text, `\n`) {
-			broken, err := json.Marshal(strings.ReplaceAll(text, `\n`, "\n"))
-			if err == nil {
-				fmt.Fprintf(out, "Warning: --set %s has a backslash and an n; for a line break, write --set-json %s\n", plain(key), shellWord(key+"="+string(broken)))
-			}
+			broken := asJSON(strings.ReplaceAll(text, `\n`, "\n"))
+			fmt.Fprintf(out, "Warning: --set %s has a backslash and an n; for a line break, write --set-json %s\n", plain(key), shellWord(key+"="+broken))
 		}
 		if list, _ := modifications[key].([]any); len(list) != 1 || list[0] != text || !itemsInOne.MatchString(text) {
 			continue
@@ -403,11 +401,18 @@ func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJob
 			fmt.Fprintf(out, "Warning: --set %s is a list of one text, and the page shows fields of each item; write --set-json %s\n", plain(key), shellWord(key+"="+example))
 			continue
 		}
-		items, err := json.Marshal(strings.Split(text, ","))
-		if err == nil {
-			fmt.Fprintf(out, "Warning: --set %s is a list of one item; for one item at each comma, write --set-json %s\n", plain(key), shellWord(key+"="+string(items)))
-		}
+		items := asJSON(strings.Split(text, ","))
+		fmt.Fprintf(out, "Warning: --set %s is a list of one item; for one item at each comma, write --set-json %s\n", plain(key), shellWord(key+"="+items))
 	}
+}
+
+// asJSON returns a value that can be JSON as such, for people to read: & and < stay as they are.
+func asJSON(value any) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	must(encoder.Encode(value))
+	return strings.TrimSpace(b.String())
 }
 
 // exampleWithFields returns what the pages show in place of a list whose items are no texts, as JSON; empty if that is too long, or if its items are texts.
@@ -518,11 +523,7 @@ func placeholder(p bindings.Parameter) string {
 			text = v // without its quotes
 		case []any, map[string]any: // the page shows fields, which another value would not have
 			if long {
-				var b strings.Builder
-				encoder := json.NewEncoder(&b)
-				encoder.SetEscapeHTML(false) // people read it
-				must(encoder.Encode(shortened(v)))
-				text, long = strings.TrimSpace(b.String()), false
+				text, long = asJSON(shortened(v)), false
 			}
 		}
 		if !long {

@@ -464,6 +464,7 @@ func TestRenderRefuses(t *testing.T) {
 		"without sending":  {args: []string{"banner", "--set", "headline=x", "--folder", "Foo", "--dry-run"}, code: 2, text: "--folder: \"Foo\" must start with a slash"},
 		"a size twice":     {args: []string{"banner", "--set", "headline=x", "--extra-sizes", "9x9,9x9", "--dry-run"}, code: 2, text: "--extra-sizes: each size must be named once"},
 		"a wide list":      {args: []string{"banner", "--set", "headline=x", "-o", "wide"}, code: 2, text: "-o wide: a job is printed as json, yaml or name; ./wide is a folder"},
+		"a format":         {args: []string{"banner", "--set", "headline=x", "-o", "png"}, code: 2, text: "-o png: the format of the files is --format png; ./png is a folder"},
 		"a template":       {args: []string{"banner", "--set", "headline=x", "-o", "jsonpath={.metadata.name}"}, code: 2, text: "-o jsonpath={.metadata.name}: a job is printed as json, yaml or name; ./jsonpath={.metadata.name} is a folder"},
 		"a wrong name":     {args: []string{"banner", "--set", "headline=x", "--name", "A_b"}, code: 2, text: "--name: "},
 		"a path":           {args: []string{"../x"}, code: 2, text: "no RenderTemplate can have the name '../x': names have small letters, digits, hyphens and dots"},
