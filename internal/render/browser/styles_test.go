@@ -175,6 +175,22 @@ func TestAColourWithoutText(t *testing.T) {
 	}
 }
 
+// svgColor colours all that an element paints, so a text on a box of its own vanishes.
+func TestAColourForPicturesHidesText(t *testing.T) {
+	b := start(t)
+	warning := []render.Warning{{Title: "Modification a.svgColor hides the text: the box gets the same colour", Details: "svgColor is for pictures; a.color colours the text, and a.backgroundColor the box"}}
+	for page, want := range map[string][]render.Warning{
+		`<p id="a" style="background:gold">Sold</p>`: warning, `<p id="a">Sold</p>`: nil, `<div id="a" style="background:gold"></div>`: nil,
+		`<div id="a" style="background:gold"><img alt="x" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="></div>`: nil,
+	} {
+		task := task("png", page)
+		task.Modifications = map[string]any{"a.svgColor": "teal"}
+		if _, warnings := run(t, b, task); !cmp.Equal(want, warnings) {
+			t.Errorf("%s: %v", page, warnings)
+		}
+	}
+}
+
 // A style that takes the colour may come after it, and a colour may change slowly.
 func TestAColourForAnotherStyle(t *testing.T) {
 	b := start(t)

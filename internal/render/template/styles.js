@@ -253,6 +253,10 @@
     svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
     svg.querySelector('feFlood').setAttribute('flood-color', text(value));
     const source = encodeURIComponent(new XMLSerializer().serializeToString(svg));
+    if (hasText(element) && computed(element, 'background-color') !== 'rgba(0, 0, 0, 0)') {
+      const id = key.slice(0, key.lastIndexOf('.'));
+      warn(`Modification ${key} hides the text: the box gets the same colour`, `svgColor is for pictures; ${id}.color colours the text, and ${id}.backgroundColor the box`);
+    }
     override(element, 'filter', `url("data:image/svg+xml,${source}#f")`);
     return 'filter';
   };
