@@ -464,11 +464,17 @@ func TestAllWrongFlagsOfRender(t *testing.T) {
 // A text with commas stays one item of a list, and a backslash a backslash: a warning says how several items and a line break are given.
 func TestTextOfAShell(t *testing.T) {
 	template := &platenv1alpha1.RenderTemplate{}
-	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "tags", Type: platenv1alpha1.ParameterList}, {Name: "title", Type: platenv1alpha1.ParameterText}, {Name: "dishes", Type: platenv1alpha1.ParameterList}}
+	template.Spec.Parameters = []platenv1alpha1.Parameter{{Name: "tags", Type: platenv1alpha1.ParameterList}, {Name: "title", Type: platenv1alpha1.ParameterText}, {Name: "dishes", Type: platenv1alpha1.ParameterList},
+		{Name: "nums", Type: platenv1alpha1.ParameterList, Default: &apiextensionsv1.JSON{Raw: []byte(`[1, 2.5]`)}}, {Name: "grid", Type: platenv1alpha1.ParameterList, Default: &apiextensionsv1.JSON{Raw: []byte(`[[1, 2], [3, 4]]`)}},
+		{Name: "menu", Type: platenv1alpha1.ParameterList, Default: &apiextensionsv1.JSON{Raw: []byte(`[{"name": "Soup", "price": 5, "about": "Clear and hot, with bread and butter"}, {"name": "Fish"}]`)}}}
 	template.Spec.Pages = []platenv1alpha1.TemplatePage{{HTML: `<b data-each="tags" data-param="item"></b><h1 data-param="title"></h1><p data-each="dishes"><b data-param="name">Soup</b></p>`}}
 	for pair, want := range map[string]string{
 		"tags=vegan,hot,new": "Warning: --set tags is a list of one item; for one item at each comma, write --set-json 'tags=[\"vegan\",\"hot\",\"new\"]'\n",
 		"dishes=Soup,Fish":   `Warning: --set dishes is a list of one text, and the page shows fields of each item; write --set-json 'dishes=[{"name":"Soup"}]'` + "\n",
+		"menu=Soup,Fish":     `Warning: --set menu is a list of one text, and the page shows fields of each item; write --set-json 'menu=[{"about":"...","name":"Soup","price":5}]'` + "\n",
+		"nums=1,5":           "Warning: --set nums is a list of one item; for one item at each comma, write --set-json 'nums=[1,5]'\n",
+		"nums=1,a":           "Warning: --set nums is a list of one item; for one item at each comma, write --set-json 'nums=[\"1\",\"a\"]'\n",
+		"grid=1,5":           "Warning: --set grid is a list of one text, and each item that the page shows is a list; write --set-json 'grid=[[1,2]]'\n",
 		"tags=Paris, France": "", "tags=vegan": "", "tags=https://a/b,c": "", "tags=a,b\nc": "", `tags=["a,b"]`: "", "title=a,b": "",
 		`title=Summer\nSale`: "Warning: --set title has a backslash and an n; for a line break, write --set-json 'title=\"Summer\\nSale\"'\n", "title=a\nb": "",
 	} {

@@ -397,12 +397,18 @@ func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJob
 		if list, _ := modifications[key].([]any); len(list) != 1 || list[0] != text || !itemsInOne.MatchString(text) {
 			continue
 		}
-		if example := exampleWithFields(known, key[strings.LastIndex(key, "@")+1:]); example != "" {
-			fmt.Fprintf(out, "Warning: --set %s is a list of one text, and the page shows fields of each item; write --set-json %s\n", plain(key), shellWord(key+"="+example))
-			continue
+		what, items := "item; for one item at each comma,", any(strings.Split(text, ","))
+		switch item := itemOf(known, key[strings.LastIndex(key, "@")+1:]).(type) {
+		case map[string]any:
+			what, items = "text, and the page shows fields of each item;", []any{shortened(item)}
+		case []any:
+			what, items = "text, and each item that the page shows is a list;", []any{shortened(item)}
+		case float64:
+			if numbers := json.RawMessage("[" + text + "]"); json.Valid(numbers) {
+				items = numbers
+			}
 		}
-		items := asJSON(strings.Split(text, ","))
-		fmt.Fprintf(out, "Warning: --set %s is a list of one item; for one item at each comma, write --set-json %s\n", plain(key), shellWord(key+"="+items))
+		fmt.Fprintf(out, "Warning: --set %s is a list of one %s write --set-json %s\n", plain(key), what, shellWord(key+"="+asJSON(items)))
 	}
 }
 
@@ -415,17 +421,17 @@ func asJSON(value any) string {
 	return strings.TrimSpace(b.String())
 }
 
-// exampleWithFields returns what the pages show in place of a list whose items are no texts, as JSON; empty if that is too long, or if its items are texts.
-func exampleWithFields(known []bindings.Parameter, name string) string {
+// itemOf returns the first item that the pages show in place of a list; nil if nothing is known.
+func itemOf(known []bindings.Parameter, name string) any {
 	at := slices.IndexFunc(known, func(p bindings.Parameter) bool { return p.Name == name && p.Example != nil })
-	if at < 0 || len(known[at].Example.Raw) > maxExample {
-		return ""
+	if at < 0 {
+		return nil
 	}
-	var items []json.RawMessage
-	if json.Unmarshal(known[at].Example.Raw, &items) != nil || len(items) == 0 || items[0][0] == '"' {
-		return ""
+	var items []any
+	if json.Unmarshal(known[at].Example.Raw, &items) != nil || len(items) == 0 {
+		return nil
 	}
-	return string(known[at].Example.Raw)
+	return items[0]
 }
 
 // valueReader reads values that are given as text: with --set, and in the cells of a table.

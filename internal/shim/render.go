@@ -368,6 +368,7 @@ func (s *Server) respondAccepted(w http.ResponseWriter, r *http.Request, job *pl
 	body := describe(job)
 	w.Header().Set("Location", body.Self)
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set(jobHeader, job.Name)
 	if body.Finished {
 		return s.sendJob(w, r, http.StatusAccepted, job)
 	}

@@ -288,6 +288,7 @@ var _ = Describe("Rendering", func() {
 		Expect(a.status).To(Equal(http.StatusAccepted), "%s", a.body)
 		Expect(a.header.Get("Preference-Applied")).To(Equal("respond-async"))
 		Expect(a.header.Get("Location")).To(Equal("/v1/studio/render-jobs/" + fmt.Sprint(a.json()["id"])))
+		Expect(a.header.Get("X-Platen-Job")).To(Equal(a.json()["id"]))
 	})
 
 	It("answers waiting requests when it shuts down", func(ctx SpecContext) {

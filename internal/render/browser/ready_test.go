@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -891,6 +892,39 @@ func TestAPictureWithoutAValuePaintsNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// It keeps its size, with alternative text, too: the layout is that of the template.
+func TestAPictureWithoutAValueKeepsItsSize(t *testing.T) {
+	b := start(t)
+	red, white := color.RGBA{255, 0, 0, 255}, color.RGBA{255, 255, 255, 255}
+	for img, want := range map[string]color.RGBA{
+		`<img data-param="logo" alt="Our logo" width="40" height="20">`: red, `<img data-param="logo" width="40" height="20">`: red, `<img data-param="logo" alt="Our logo" width="40" height="20" hidden>`: white,
+	} {
+		for _, doctype := range []string{"<!doctype html>", ""} {
+			picture := task("png", doctype+`<body style="margin:0;font-size:0">`+img+`<b style="display:inline-block;width:20px;height:20px;background:red"></b>`)
+			outputs, _ := run(t, b, picture)
+			shown, _ := decode(t, outputs[0].Data)
+			if !near(shown, 50, 10, want) || !near(shown, 70, 10, white) {
+				t.Errorf("%s%s: %v", doctype, img, shown.At(50, 10))
+			}
+		}
+	}
+}
+
+// Whether a page has code is looked for once, not for each item of a list.
+func TestAListOfElementsWithoutTextTakesLittleTime(t *testing.T) {
+	rows := make([]any, 4000)
+	for i := range rows {
+		rows[i] = strconv.Itoa(i)
+	}
+	picture := task("png", `<p data-each="rows"><b data-param="item">x</b><br data-param="item"></p>`)
+	picture.Modifications = map[string]any{"rows": rows}
+	begun := time.Now()
+	run(t, start(t), picture)
+	if took := time.Since(begun); took > 15*time.Second { // looking for each took more than a minute
+		t.Errorf("4000 items take %s", took)
 	}
 }
 

@@ -147,6 +147,7 @@ func TestAColourWithoutText(t *testing.T) {
 	b := start(t)
 	const circle, picture = `<div id="a" style="width:50px;height:50px;`, `<img id="a" alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`
 	for page, instead := range map[string]string{
+		`<svg><line id="a" x2="9" y2="9" stroke="#000"/></svg>`: "stroke", `<svg id="a" fill="none"><path stroke="#000" d="M0 0h9v9z"/><g></g></svg>`: "stroke",
 		circle + `background:gold"></div>`: "backgroundColor", picture: "svgColor", strings.Replace(picture, "<img", `<img data-param="none"`, 1): "svgColor",
 		`<svg><circle id="a" fill="teal" r="9"/></svg>`: "fill", `<svg id="a"><circle fill="teal" r="9"/></svg>`: "fill", `<svg id="a"><circle stroke="currentColor" r="9"/></svg>`: "",
 		`<svg id="a">` + strings.Repeat(`<path/>`, 200) + `<path fill="currentColor"/></svg>`: "", `<svg id="a"><text>x</text></svg>`: "", `<svg><text id="a">x</text></svg>`: "", `<svg><symbol id="s"><path fill="currentColor"/></symbol><use id="a" href="#s"/></svg>`: "",
@@ -250,16 +251,21 @@ func TestDrawingsAreMoved(t *testing.T) {
 // A drawing has no box: a warning says what it has instead.
 func TestStylesOfBoxesOnDrawings(t *testing.T) {
 	b := start(t)
-	for style, instead := range map[string]string{"backgroundColor": "fill", "background": "fill", "borderColor": "stroke", "borderWidth": "strokeWidth", "borderRadius": "rx"} {
+	for style, instead := range map[string]string{"backgroundColor": "fill", "background": "fill", "borderColor": "stroke", "borderWidth": "strokeWidth", "borderRadius": "rx", "border": "stroke", "borderTop": "stroke"} {
 		picture := task("png", `<svg><rect id="a" width="9" height="9"/></svg>`)
 		picture.Modifications = map[string]any{"a." + style: "4px"}
-		if strings.HasSuffix(style, "olor") || style == "background" {
+		if strings.HasSuffix(style, "olor") || style == "background" || style == "border" || style == "borderTop" {
 			picture.Modifications["a."+style] = "red"
 		}
 		_, warnings := run(t, b, picture)
 		if want := []render.Warning{{Title: "Modification a." + style + " does nothing: a rect has no box", Details: "did you mean a." + instead + "?"}}; !cmp.Equal(want, warnings) {
 			t.Errorf("%s: %v", style, warnings)
 		}
+	}
+	circle := task("png", `<svg><circle id="a" r="9"/></svg>`)
+	circle.Modifications = map[string]any{"a.borderRadius": "4px"}
+	if _, warnings := run(t, b, circle); !cmp.Equal(warnings, []render.Warning{{Title: "Modification a.borderRadius does nothing: a circle has no box"}}) {
+		t.Errorf("a circle: %v", warnings)
 	}
 }
 
@@ -277,6 +283,7 @@ func TestAGradientOfTheLettersKeepsTheBox(t *testing.T) {
 		"a given colour":   {given: map[string]any{"a.color": letters, "a.backgroundColor": "red"}, box: red255},
 		"a given gradient": {given: map[string]any{"a.color": letters, "a.backgroundColor": "linear-gradient(red,red)"}, box: red255},
 		"none":             {given: map[string]any{"a.color": letters}, box: color.RGBA{255, 255, 255, 255}},
+		"several":          {style: "background:red", given: map[string]any{"a.color": `linear-gradient(transparent, rgb(0, 0, 0, 0)), url("data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="), ` + letters}, box: red255},
 	} {
 		picture := task("png", `<body style="margin:0"><div id="a" style="width:200px;height:100px;font:90px/90px DejaVu Sans;`+c.style+`">█</div>`)
 		picture.Modifications = c.given
@@ -290,7 +297,9 @@ func TestAGradientOfTheLettersKeepsTheBox(t *testing.T) {
 // Nor is it what a mistyped name means there.
 func TestAMistypedColourWithoutText(t *testing.T) {
 	b := start(t)
-	for page, instead := range map[string]string{`<div id="a"></div>`: "backgroundColor", `<svg><circle id="a"/></svg>`: "fill", `<p id="a">x</p>`: "color"} {
+	for page, instead := range map[string]string{`<div id="a"></div>`: "backgroundColor", `<svg><circle id="a"/></svg>`: "fill", `<p id="a">x</p>`: "color",
+		`<svg id="a" fill="none" stroke="currentColor"><path d="M0 0h9v9z"/></svg>`: "color", `<div id="a" style="background:currentColor"></div>`: "color",
+	} {
 		task := task("png", page)
 		task.Modifications = map[string]any{"a.colour": "red"}
 		if _, warnings := run(t, b, task); len(warnings) != 1 || warnings[0].Details != "did you mean a."+instead+"?" {

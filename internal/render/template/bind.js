@@ -406,7 +406,8 @@
   };
 
   // hasCode reports whether a page has a script, which may do anything with it.
-  const hasCode = () => document.scripts.length > 0 || document.evaluate('boolean(//@*[starts-with(name(), "on")])', document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
+  let coded;
+  const hasCode = () => (coded ??= document.scripts.length > 0 || document.evaluate('boolean(//@*[starts-with(name(), "on")])', document, null, XPathResult.BOOLEAN_TYPE).booleanValue);
   // thinned has the elements that remove has taken a part of.
   const thinned = new WeakSet();
   const remove = (element) => {
@@ -765,7 +766,7 @@
   share('fit', fit);
 
   // noImage matches an img that nothing gives a picture. Chromium paints a frame in its place, or an icon and its alternative text.
-  const noImage = 'img[data-param]:not([src]:not([src=""]), [srcset], picture > img)';
+  const noImage = 'img[data-param]:not([hidden], [src]:not([src=""]), [srcset], picture > img)';
   // addRule adds a rule that gives way to those of the page.
   const addRule = (selector, declaration) => {
     const sheet = new CSSStyleSheet();
@@ -783,7 +784,7 @@
     special();
     warnOfPlaceholders(placeholders);
     if (document.querySelector('math')) addRule('math', 'font-family: "DejaVu Math TeX Gyre", math'); // only few fonts have what formulas need
-    if (document.querySelector(noImage)) addRule(noImage, 'content: linear-gradient(transparent, transparent)');
+    if (document.querySelector(noImage)) addRule(noImage, 'content: linear-gradient(transparent, transparent); display: inline-block');
   };
   const loadingStopped = 'A script of the page stopped its loading';
   // The job has this page painted, and no other. A page of an origin that is its own alone does not get the event.

@@ -166,13 +166,19 @@
     override(element, property, inLine ? text(value) : place);
     return property;
   };
+  // layersOf returns the number of the pictures in a value of background-image.
+  const layersOf = (value) => {
+    let [outer, inner] = [value.replace(/"[^"]*"|'[^']*'/g, '')];
+    while (inner !== outer) [inner, outer] = [outer, outer.replace(/\([^()]*\)/g, '')];
+    return outer.split(',').length;
+  };
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
       const set = put(element, key, 'color', value);
       if (set) coloured.push([element, key]);
       return set;
     }
-    // The letters are cut out of the first picture of the background. The last one has the box for its colour.
+    // The letters are cut out of the first pictures of the background. The last one has the box for its colour.
     const own = getComputedStyle(element);
     const layers = {
       'background-image': own.backgroundImage === 'none' ? 'linear-gradient(transparent, transparent)' : own.backgroundImage,
@@ -181,7 +187,7 @@
     };
     if (!put(element, key, 'background-image', `${text(value)}, ${layers['background-image']}`, value)) return undefined;
     const first = { 'background-clip': 'text', 'background-size': 'auto', 'background-position': '0% 0%', 'background-repeat': 'repeat', 'background-origin': 'padding-box' };
-    for (const [property, of] of Object.entries(first)) override(element, property, `${of}, ${layers[property]}`);
+    for (const [property, of] of Object.entries(first)) override(element, property, `${`${of}, `.repeat(layersOf(text(value)))}${layers[property]}`);
     override(element, 'color', 'transparent');
     return 'color';
   };
@@ -203,19 +209,31 @@
     || ['top', 'right', 'bottom', 'left'].some((side) => computed(element, `border-${side}-style`) !== 'none')
     || ['::before', '::after'].some((pseudo) => !['none', 'normal'].includes(getComputedStyle(element, pseudo).content))
     || /[1-9]/.test(computed(element, 'transition-duration')) || element.getAnimations({ subtree: true }).length > 0;
+  // isOutline reports whether a drawing has lines and no area.
+  const isOutline = (element) => {
+    const drawn = [element, ...element.querySelectorAll('*')].filter((part) => part instanceof SVGGeometryElement);
+    return drawn.length > 0 && drawn.every((part) => part.localName === 'line' || computed(part, 'fill') === 'none');
+  };
+  // usesColour reports whether something of an element is currentColor.
+  const usesColour = (element) => {
+    const [before, { cssText }] = [looks(element), element.style];
+    element.style.setProperty('color', computed(element, 'color') === 'rgb(1, 2, 3)' ? 'rgb(3, 2, 1)' : 'rgb(1, 2, 3)', 'important');
+    const isUsed = looks(element) !== before;
+    element.style.cssText = cssText;
+    return isUsed;
+  };
   // insteadOfColour returns the style that colours an element without text, and its property.
-  const insteadOfColour = (element) => (isSVG(element) ? ['fill', 'fill'] : isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color']);
+  const insteadOfColour = (element) => {
+    if (isSVG(element)) return isOutline(element) ? ['stroke', 'stroke'] : ['fill', 'fill'];
+    return isPicture(element) ? ['svgColor', 'filter'] : ['backgroundColor', 'background-color'];
+  };
   const checkColours = () => {
     const found = coloured.filter(([element]) => isBare(element) && !mayTakeColour(element));
     if (found.length === 0 || hasCode()) return;
     const loads = ({ localName, textContent }) => localName === 'link' || textContent.includes('@import'); // a style that is not there yet
     if ([...document.querySelectorAll('style, link[rel~="stylesheet" i]')].some(loads)) return;
     for (const [element, key] of found) {
-      const [before, { cssText }] = [looks(element), element.style];
-      element.style.setProperty('color', computed(element, 'color') === 'rgb(1, 2, 3)' ? 'rgb(3, 2, 1)' : 'rgb(1, 2, 3)', 'important');
-      const isUsed = looks(element) !== before;
-      element.style.cssText = cssText;
-      if (isUsed) continue;
+      if (usesColour(element)) continue;
       const [instead, property] = insteadOfColour(element);
       warn(`Modification ${key} colours nothing: the element has no text`, given.get(element).has(property) ? '' : `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
     }
@@ -348,7 +366,7 @@
   };
 
   // ofDrawings says what drawings have in place of properties of boxes.
-  const ofDrawings = [[/^background/, 'fill'], [/^border.*color$/, 'stroke'], [/^border.*width$/, 'strokeWidth'], [/^border-radius$/, 'rx']];
+  const ofDrawings = [[/^background/, 'fill'], [/^border.*color$/, 'stroke'], [/^border.*width$/, 'strokeWidth'], [/^border.*radius$/, 'rx'], [/^border/, 'stroke']];
   const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
   const isProperty = (name) => name.startsWith('--') || !ofPaper.includes(propertyOf(name)) && supports(propertyOf(name) ?? 'none', 'inherit');
 
@@ -386,7 +404,7 @@
       return;
     }
     let near = meant(name);
-    if (near === 'color' && isBare(element) && !mayTakeColour(element)) [near] = insteadOfColour(element);
+    if (near === 'color' && isBare(element) && !mayTakeColour(element) && !usesColour(element)) [near] = insteadOfColour(element);
     warn(`Modification ${key} names no CSS property`, near && `did you mean ${key.slice(0, key.length - name.length)}${near}?`);
   };
 
@@ -407,7 +425,8 @@
       setOnce(element, key, what);
       const [, instead] = ofDrawings.find(([ofBoxes]) => ofBoxes.test(what)) ?? [];
       if (instead && element.ownerSVGElement && element.localName !== 'foreignObject') {
-        warn(`Modification ${key} does nothing: a ${element.localName} has no box`, `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?`);
+        const takes = instead !== 'rx' || ['rect', 'ellipse'].includes(element.localName);
+        warn(`Modification ${key} does nothing: a ${element.localName} has no box`, takes ? `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?` : '');
       }
     },
     // finish sets what several modifications make together, and looks at the outcome.
