@@ -43,7 +43,7 @@ const (
 )
 
 // forPaper matches a page with rules for a printed one. What a document makes of them is no matter of a picture.
-var forPaper = regexp.MustCompile(`@page\b|\bprint\b`)
+var forPaper = regexp.MustCompile(`@page\b|\bprint\b|\bbreak-(?:before|after)\b`)
 
 // Lint renders each page of a template with its defaults, and with what the page itself has in the place of values without a default; one with rules for
 // paper as a document, too. It returns what a job would be warned of, and text that runs out of its box. It does not look at the request's job. The error

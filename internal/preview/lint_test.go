@@ -45,6 +45,7 @@ func TestLint(t *testing.T) {
 		{name: "rules for paper", page: `<style>@page { margin: 2cm } @media print { .menu { display: none } }</style><p class="menu">Menu</p><p>x</p>`, want: []string{
 			"page-warning, PAGE: In a PDF: Rules of @page were not followed: margin", "page-warning, PAGE: In a PDF: Rules for print hide text: Menu",
 		}},
+		{name: "page breaks", page: `<style>section { break-after: page }</style><section>a</section><section>b</section>`, want: []string{"page-warning, PAGE: In a PDF: Rules for page breaks were not followed: section"}},
 		{name: "rules for paper that a document follows", page: `<style>@page { margin: 0 } @media print { p { color: #000 } }</style><p>x</p>`},
 		{name: "text that slides in", page: `<style>@keyframes in { from { transform: translateX(-400px) } }</style><p style="animation:in 1s both">In</p><p style="animation:in 1s both paused">Out</p>`, want: []string{`"Out" runs`}},
 		{name: "an animation that a script holds", page: `<p id=p style="width:60px">Donaudampfschifffahrt</p><script>p.animate([{ opacity: 0 }, {}], 1000).playbackRate = 0</script>`, want: []string{`text-overflow, PAGE, <p id=p>: "Donaudampfschifffahrt" runs`}},

@@ -72,6 +72,11 @@ func TestPaperIsWhatWasAskedFor(t *testing.T) {
 		"landscape":          {`<style>@page { size: landscape; margin: 0 }</style>`, ""},
 		"auto":               {`<style>@page { size: auto; margin: auto }</style>`, ""},
 		"a break":            {`<style>main { break-before: page; page-break-after: always; break-inside: avoid }</style>`, ""},
+		"a break at the end": {`<style>main { break-after: page } script { display: none }</style>`, ""},
+		"a break before it":  {`<style>main { break-before: right }</style><p style="position:absolute">`, "Rules for page breaks were not followed: main"},
+		"breaks for print":   {`<style>@media print { p { page-break-after: always } }</style><p id="a" style="position:absolute"></p><p style="position:absolute"></p>`, "Rules for page breaks were not followed: p#a (2 elements)"},
+		"breaks of columns":  {`<div style="columns:2;position:absolute"><p style="break-after:always;display:none"></p><i style="display:block;break-after:page"></i><i></i></div>`, ""},
+		"no break":           {`<style>p { break-after: avoid }</style><p style="position:absolute"></p>`, ""},
 		"wide":               {`<div style="position:absolute;left:300px;top:9px;width:400px;height:9px"></div>`, ""},
 		"a little":           {`<div style="position:absolute;right:-30px;top:9px;width:60px;height:9px"></div>`, ""},
 		"wide, hidden": {

@@ -183,6 +183,15 @@
     }
     return false;
   };
+  const forced = /^(page|always|all|left|right|recto|verso)$/;
+  const parted = []; // elements with a forced break between them and what is beside them
+  const isBeside = (node) => (node instanceof Element ? getComputedStyle(node).display !== 'none' : node instanceof Text && node.data.trim() !== '');
+  const isParted = (element, style, property, sibling) => {
+    if (!forced.test(style.getPropertyValue(property)) || inColumns(element)) return false;
+    let beside = element[sibling];
+    while (beside && !isBeside(beside)) beside = beside[sibling];
+    return beside !== null;
+  };
   for (const element of elements) {
     const layers = element.matches('dialog, [popover]') && element.matches(':modal, :popover-open') ? ['::backdrop'] : [];
     for (const pseudo of ['', '::before', '::after', ...layers]) {
@@ -193,6 +202,7 @@
       blends ||= mixBlendMode !== 'normal';
       const kept = pseudo === '' ? breaks.map((name) => [name, style.getPropertyValue(name)]).filter(([, value]) => /^(avoid|column|avoid-column)$/.test(value)) : [];
       if (kept.length > 0) broken.push([element, kept]);
+      if (pseudo === '' && (isParted(element, style, 'break-before', 'previousSibling') || isParted(element, style, 'break-after', 'nextSibling'))) parted.push(element);
       if (pseudo === '' && style.transformStyle === 'preserve-3d' && element instanceof HTMLElement) spaces.push(element);
       if (pseudo === '' && backfaceVisibility === 'hidden' && turned(element)) element.style.setProperty('opacity', '0', 'important');
       if (backdropFilter !== 'none') note('backdrop-filter');
@@ -207,6 +217,10 @@
       copy.getContext('2d').drawImage(element, 0, 0);
       element.replaceWith(copy);
     }
+  }
+  if (parted.length > 0) {
+    const [{ localName, id }] = parted;
+    warn(`Rules for page breaks were not followed: ${localName}${id && `#${id}`}${parted.length === 1 ? '' : ` (${parted.length} elements)`}`, 'each page of the template is one sheet: give the template a page for each');
   }
   for (const [element, kept] of broken) if (inColumns(element)) set(element, Object.fromEntries(kept));
   // The browser prints boxes in a space of three dimensions one after the other as the page lists them, not by their depth. They get their order
