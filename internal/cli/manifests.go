@@ -196,6 +196,9 @@ func add[T any](objects []T, object map[string]any) ([]T, error) {
 // wordTwice matches what the parser says of keys that are words for true or false, such as y and on, and that have other names in the file.
 var wordTwice = regexp.MustCompile(`key (true|false) already set in map`)
 
+// numberTwice matches what the parser says of texts within braces that have commas.
+var numberTwice = regexp.MustCompile(`key "?[0-9]+"? already set in map`)
+
 // notYAML is what the parser says before what is wrong with a document.
 const notYAML = "error converting YAML to JSON: "
 
@@ -205,7 +208,8 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 	if err != nil {
 		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), notYAML), "yaml: unmarshal errors:\n  ")
 		text = strings.ReplaceAll(text, "\n  ", "; ")
-		return nil, errors.New(wordTwice.ReplaceAllString(text, "$0: without quotes, y, yes and on are the key true, and n, no and off are false; put quotes around them"))
+		text = wordTwice.ReplaceAllString(text, "$0: without quotes, y, yes and on are the key true, and n, no and off are false; put quotes around them")
+		return nil, errors.New(numberTwice.ReplaceAllString(text, "$0: a comma ends a value within braces; put quotes around a text that has one, and write 12.50 for 12,50"))
 	}
 	object := map[string]any{}
 	if err := utiljson.Unmarshal(data, &object); err != nil {
@@ -226,7 +230,11 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 			return e.Type == field.ErrorTypeTypeInvalid && strings.HasPrefix(path, e.Field+".")
 		}
 		if !slices.ContainsFunc(refused, within) {
-			problems = append(problems, fmt.Sprintf("unknown field %q", path))
+			problem := fmt.Sprintf("unknown field %q", path)
+			if strings.HasSuffix(path, ".secretKeyRef") {
+				problem += ": a Secret cannot be a source, because a user who may create jobs could read it in a picture"
+			}
+			problems = append(problems, problem)
 		}
 	}
 	slices.SortStableFunc(refused, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }) // the schema's order is random

@@ -214,6 +214,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.font-colour":     "did you mean box.backgroundColor?",
 		"box.bold":            "did you mean box.fontWeight?",
 		"box.visible":         "did you mean box.visibility?",
+		"box.hide":            "did you mean box.visibility?",
 	}
 	b := start(t)
 	for key, c := range map[string]struct {
@@ -260,6 +261,7 @@ func TestStylesThatTheBrowserDoesNotTake(t *testing.T) {
 		"box.font-colour":       {"red", []string{"Modification box.font-colour names no CSS property"}},
 		"box.bold":              {true, []string{"Modification box.bold names no CSS property"}},
 		"box.visible":           {false, []string{"Modification box.visible names no CSS property"}},
+		"box.hide":              {true, []string{"Modification box.hide names no CSS property"}},
 		"box.cssFloat":          {"left", nil},
 		"box.height":            {nil, nil},
 		"box.color":             {"", nil},

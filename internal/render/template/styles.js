@@ -372,7 +372,7 @@
 
   // others are names that other tools have for styles.
   const others = new Map(Object.entries({
-    align: 'textAlign', bold: 'fontWeight', fontcolor: 'color', fontcolour: 'color', hidden: 'visibility', italic: 'fontStyle', shadow: 'boxShadow',
+    align: 'textAlign', bold: 'fontWeight', fontcolor: 'color', fontcolour: 'color', hidden: 'visibility', hide: 'visibility', italic: 'fontStyle', shadow: 'boxShadow',
     gradient: 'backgroundImage', textcolor: 'color', textcolour: 'color', underline: 'textDecoration', uppercase: 'textTransform', visible: 'visibility',
   }));
   // meant returns the style that another, a shortened or a mistyped name means, or href, which is no style and set elsewhere, by the rule of package nearest;
