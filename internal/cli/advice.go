@@ -77,7 +77,7 @@ var adviceByReason = map[string]string{
 	platenv1alpha1.StatusTooLargeReason:          "Make the job smaller: put large values into a ConfigMap that spec.modificationsFrom names, or pictures at a URL; the job then renders by itself:" + editJob,
 	render.ReasonBrowserCrashed:                  podsLost,
 	render.ReasonInvalidTask:                     "Correct what the message names; the job then renders by itself:" + editJob,
-	render.ReasonMemoryExceeded: "Make the page, its pictures or spec.output.scale smaller, or give render pods more memory in spec.podTemplate.resources of the RenderPool. Then render the job again:" +
+	render.ReasonMemoryExceeded: "Make the page, its pictures or spec.output.scale smaller, or give render pods more memory in spec.podTemplate.resources of the namespace's RenderPool; if there is none, create one with the name default. Then render the job again:" +
 		showPools + renderAgain,
 }
 

@@ -269,11 +269,16 @@ func (l *linter) checkShown(n *html.Node, where string) {
 	if at < 0 || repeated(n) || n.Data == "image" || slices.Contains([]atom.Atom{atom.Img, atom.Input, atom.Textarea, atom.Select}, n.DataAtom) || slices.Contains(textless, n.DataAtom) {
 		return
 	}
+	id, without := bindings.Attribute(n, "id"), "remove it"
+	if id == "" || strings.Contains(id, ".") {
+		id = name
+		without = fmt.Sprintf("give the element id=%q in place of it", id)
+	}
 	switch l.template.Spec.Parameters[at].Type {
 	case platenv1alpha1.ParameterImage:
-		l.add(UnknownBinding, Warning, where, "data-param=%q shows the picture's address as text: bind an img to it; a background is a modification, such as card.backgroundImage, without a parameter", cut(name))
+		l.add(UnknownBinding, Warning, where, "data-param=%q shows the picture's address as text: bind an img to it; for a background, %s: the modification %s.backgroundImage sets it, without a parameter", cut(name), without, cut(id))
 	case platenv1alpha1.ParameterColor:
-		l.add(UnknownBinding, Warning, where, "data-param=%q shows the colour's name as text: a modification colours an element, such as card.color or card.backgroundColor, without a parameter", cut(name))
+		l.add(UnknownBinding, Warning, where, "data-param=%q shows the colour's name as text: %s; the modifications %[3]s.color and %[3]s.backgroundColor colour the element, without a parameter", cut(name), without, cut(id))
 	default: // text shows it
 	}
 }

@@ -72,7 +72,15 @@ func TestTemplate(t *testing.T) {
 			parameters: []platenv1alpha1.Parameter{{Name: "photo", Type: "image"}, {Name: "accent", Type: "color"}, {Name: "rows", Type: "list"}},
 			page:       `<div data-param="photo"></div><p data-param="accent">x</p><img alt="" data-param="photo"><svg><image data-param="photo"/></svg><input type="color" data-param="accent"><b data-each="rows"><i data-param="photo">x</i></b>`,
 			want:       []string{"unknown-binding warning page front, <div data-param=photo>", "unknown-binding warning page front, <p data-param=accent>"},
-			message:    `data-param="photo" shows the picture's address as text: bind an img to it`,
+			message:    `data-param="photo" shows the picture's address as text: bind an img to it; for a background, give the element id="photo" in place of it: the modification photo.backgroundImage sets it, without a parameter`,
+		},
+		"a colour as text": {
+			parameters: []platenv1alpha1.Parameter{{Name: "accent", Type: "color"}}, page: `<p data-param="accent">x</p>`, want: []string{"unknown-binding warning page front, <p data-param=accent>"},
+			message: `data-param="accent" shows the colour's name as text: give the element id="accent" in place of it; the modifications accent.color and accent.backgroundColor colour the element, without a parameter`,
+		},
+		"a colour as text of an element with an id": {
+			parameters: []platenv1alpha1.Parameter{{Name: "accent", Type: "color"}}, page: `<p id="bar" data-param="accent">x</p>`, want: []string{"unknown-binding warning page front, <p id=bar>"},
+			message: `data-param="accent" shows the colour's name as text: remove it; the modifications bar.color and bar.backgroundColor colour the element, without a parameter`,
 		},
 		"a parameter of a script": {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
 		"a parameter of no script": {

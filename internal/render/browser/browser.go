@@ -268,12 +268,16 @@ func (b *Browser) explain(ctx context.Context, c *chromium, err error) error {
 	known := (*render.Error)(nil)
 	answer := (*devtools.Error)(nil)
 	switch {
-	case c != nil && c.killed.Load(), errors.Is(err, encode.ErrMemory):
+	case errors.Is(err, encode.ErrMemory):
+		message := fmt.Sprintf("the file's encoder needs more memory than a render pod has for it: %d MiB, which are 35 %% of the pod's limit; make the page or its scale smaller, or give the pods of the RenderPool more memory",
+			b.encoderMemory()>>20)
+		return &render.Error{Reason: render.ReasonMemoryExceeded, Message: message, Terminal: true}
+	case c != nil && c.killed.Load():
 		message := "the render needs more memory than a render pod has for it"
 		if most := b.options.MaxMemory >> 20; most > 0 {
 			message += fmt.Sprintf(": %d MiB, which are 70 %% of the pod's limit", most)
 		}
-		if c != nil && c.large.text() != "" {
+		if c.large.text() != "" {
 			message += "; " + c.large.text()
 		}
 		message += "; make the page, its scale or its pictures smaller, or give the pods of the RenderPool more memory"

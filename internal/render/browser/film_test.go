@@ -83,6 +83,21 @@ func film(format string, html ...string) render.Task {
 	return f
 }
 
+// The encoder has a share of the memory of its own, and the message says so.
+func TestAnEncoderWithoutMemoryIsNamed(t *testing.T) {
+	b, err := New(Options{MaxMemory: 300 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	large := film("mp4", moving)
+	large.Pages[0].Width, large.Pages[0].Height = 3840, 2160
+	_, err = b.Render(t.Context(), large, discard)
+	if problem := (*render.Error)(nil); !errors.As(err, &problem) || problem.Reason != render.ReasonMemoryExceeded || !strings.HasPrefix(problem.Message, "the file's encoder needs more memory than a render pod has for it: 150 MiB, which are 35 % of the pod's limit") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestFilmHasTheAnimationsFrames(t *testing.T) {
 	b := start(t)
 	outputs, warnings := run(t, b, film("mp4", moving, moving))

@@ -350,7 +350,7 @@ func readable(w render.Warning) render.Warning {
 		w.Details = "a page has no address of its own, so it has no relative URLs; use an https: or data: URL"
 		if strings.Contains(w.Title, "%7B%7B") {
 			w.Title = strings.NewReplacer("%7B", "{", "%7D", "}").Replace(w.Title)
-			w.Details = "the browser asks for it as it is: give an img data-param in place of such a src, and a style by a modification, such as card.backgroundImage"
+			w.Details = "the browser asks for it as it is: give an img data-param in place of such a src, and set a style by a modification: card.backgroundImage, for instance, that of the element with the id card"
 		}
 	}
 	w.Title, w.Details = strings.ReplaceAll(w.Title, documentURL, ""), strings.ReplaceAll(w.Details, documentURL, "")

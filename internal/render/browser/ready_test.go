@@ -544,7 +544,7 @@ func TestPlaceholdersOfOtherTemplateLanguages(t *testing.T) {
 	b := start(t)
 	const advice, ofStyle, ofFile = `Platen fills elements by their attributes: data-param="headline" with a value`,
 		"a modification sets a style: card.backgroundImage, for instance, that of the element with the id card",
-		"the browser asks for it as it is: give an img data-param in place of such a src, and a style by a modification, such as card.backgroundImage"
+		"the browser asks for it as it is: give an img data-param in place of such a src, and set a style by a modification: card.backgroundImage, for instance, that of the element with the id card"
 	for name, c := range map[string]struct {
 		page string
 		want []render.Warning

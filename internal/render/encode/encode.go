@@ -79,12 +79,15 @@ func run(ctx context.Context, maxMemory int64, name string, args ...string) erro
 	return nil
 }
 
+// stacks is what an encoder's threads reserve for their stacks, in bytes. They use little of it, and RLIMIT_DATA counts all.
+const stacks = 64 << 20
+
 // start starts a process with a memory limit in bytes, 0 for none.
 func start(command *exec.Cmd, maxMemory int64) error {
 	if err := command.Start(); err != nil || maxMemory == 0 {
 		return err
 	}
-	limit := &unix.Rlimit{Cur: uint64(maxMemory), Max: uint64(maxMemory)} //nolint:gosec // not negative
+	limit := &unix.Rlimit{Cur: uint64(maxMemory + stacks), Max: uint64(maxMemory + stacks)} //nolint:gosec // not negative
 	if err := unix.Prlimit(command.Process.Pid, unix.RLIMIT_DATA, limit, nil); err != nil && !errors.Is(err, unix.ESRCH) {
 		_ = command.Process.Kill() // Wait reports how it ended
 		_ = command.Wait()
@@ -161,8 +164,9 @@ type Video struct {
 	last            []byte
 }
 
-// ffmpegFlags make ffmpeg read only its inputs and print only errors.
-var ffmpegFlags = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y"}
+// ffmpegFlags make ffmpeg read only its inputs and print only errors. It filters in one thread: with one for each core of the node, its memory would depend
+// on the node, as with the threads of a decoder.
+var ffmpegFlags = []string{"-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-filter_threads", "1", "-filter_complex_threads", "1"}
 
 // NewVideo starts an encoder for frames of one size: JPEG for mp4 and webm, PNG for gif. The caller must call Finish or Abort.
 func NewVideo(ctx context.Context, s Settings) (*Video, error) {
@@ -173,7 +177,7 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 	v := &Video{settings: s, dir: dir, messages: &bytes.Buffer{}}
 	// The input's format is given, so ffmpeg need not probe the first megabytes and encodes from the first frame on. The filter fps repeats a
 	// frame until the next one, after the costly conversion of colours.
-	args := slices.Concat(ffmpegFlags, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-f", "ivf",
+	args := slices.Concat(ffmpegFlags, []string{"-protocol_whitelist", "pipe,file", "-probesize", "32", "-analyzeduration", "0", "-threads", "1", "-f", "ivf",
 		"-i", "pipe:0", "-an", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"})
 	repeat := "fps=" + strconv.Itoa(s.FPS)
 	switch s.Format {
@@ -182,14 +186,15 @@ func NewVideo(ctx context.Context, s Settings) (*Video, error) {
 		args = append(args, "-vf", s.resize()+repeat, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", "-threads", strconv.Itoa(threads), v.path("frames.mkv"))
 	case "webm":
 		// VP9's quantizer goes from 0 to 63. Tiles and rows are not encoded in parallel, so that the bytes do not depend on the machine.
-		// It looks four frames ahead: with its own 25, frames of 3840x2160 need twice the memory that H.264 needs.
+		// It looks no frames ahead, which needs much memory and changes no byte without alternate reference frames.
 		args = append(args, "-vf", s.resize()+s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
-			"-c:v", "libvpx-vp9", "-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-lag-in-frames", "4", "-auto-alt-ref", "0", "-threads", strconv.Itoa(threads), "-b:v", "0", "-crf", strconv.Itoa(52-s.Quality*34/100),
+			"-c:v", "libvpx-vp9", "-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-lag-in-frames", "0", "-auto-alt-ref", "0", "-threads", strconv.Itoa(threads), "-b:v", "0", "-crf", strconv.Itoa(52-s.Quality*34/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", v.path("out.webm"))
 	default:
-		// H.264 for every player: 4:2:0, and the index at the start of the file.
+		// H.264 for every player: 4:2:0, and the index at the start of the file. It looks three frames ahead: with its own ten, and more for its
+		// threads, it needs half as much memory again, and the file is as large.
 		args = append(args, "-vf", s.resize()+s.evenSize()+"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"+repeat,
-			"-c:v", "libx264", "-preset", "veryfast", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
+			"-c:v", "libx264", "-preset", "veryfast", "-x264-params", "rc-lookahead=3:sync-lookahead=0", "-threads", strconv.Itoa(threads), "-crf", strconv.Itoa(40-s.Quality*22/100),
 			"-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart", v.path("out.mp4"))
 	}
 	v.command = exec.CommandContext(ctx, "ffmpeg", args...) //nolint:gosec // arguments of our own
@@ -267,7 +272,7 @@ func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 	if v.settings.Format != "gif" {
 		return os.ReadFile(v.path("out." + string(v.settings.Format)))
 	}
-	input := slices.Concat(ffmpegFlags, []string{"-i", v.path("frames.mkv")})
+	input := slices.Concat(ffmpegFlags, []string{"-threads", strconv.Itoa(threads), "-i", v.path("frames.mkv")})
 	if err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", strconv.Itoa(threads), "-vf", "palettegen", v.path("palette.png")})...); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
@@ -62,6 +63,43 @@ func TestEncodersMemoryIsBounded(t *testing.T) {
 				t.Errorf("with enough: %d bytes, %v", len(data), err)
 			}
 		})
+	}
+}
+
+// A render pod of the default size encodes films as large as the sizes with names for films.
+func TestFilmsFitADefaultPod(t *testing.T) {
+	const maxMemory = 1 << 30 / 100 * 70 / 2 // the encoder's share: browser.encoderMemory
+	for _, size := range []image.Point{{1080, 1920}, {2560, 1440}} {
+		moving := func(n int) image.Image {
+			img := image.NewNRGBA(image.Rectangle{Max: size})
+			for y := range size.Y {
+				draw.Draw(img, image.Rect(0, y, size.X, y+1), image.NewUniform(color.NRGBA{R: byte(y / 8), G: byte(n * 4), B: 90, A: 255}), image.Point{}, draw.Src)
+			}
+			draw.Draw(img, image.Rect(n*9, 100, n*9+400, 500), noise(400, 400), image.Point{}, draw.Src)
+			return img
+		}
+		for _, format := range []file.Format{"mp4", "webm", "gif"} {
+			t.Run(fmt.Sprintf("%s of %v", format, size), func(t *testing.T) {
+				v, err := NewVideo(t.Context(), Settings{Format: format, Width: size.X, Height: size.Y, FPS: 30, Quality: 80, MaxMemory: maxMemory})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for n := range 20 {
+					var frame bytes.Buffer
+					if format == "gif" {
+						err = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&frame, moving(n))
+					} else {
+						err = jpeg.Encode(&frame, moving(n), nil)
+					}
+					if err := errors.Join(err, v.Write(t.Context(), frame.Bytes())); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := v.Finish(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func webp(ctx context.Context, data []byte, quality int, maxMemory int64) ([]byt
 	if quality == 100 {
 		loss = []string{"-lossless", "1"}
 	}
-	args := slices.Concat(ffmpegFlags, []string{"-i", in, "-c:v", "libwebp"}, loss, []string{"-threads", strconv.Itoa(threads), "-map_metadata", "-1", out})
+	args := slices.Concat(ffmpegFlags, []string{"-threads", "1", "-i", in, "-c:v", "libwebp"}, loss, []string{"-threads", strconv.Itoa(threads), "-map_metadata", "-1", out})
 	if err := run(ctx, maxMemory, "ffmpeg", args...); err != nil {
 		return nil, err
 	}
