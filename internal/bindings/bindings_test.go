@@ -107,6 +107,14 @@ func TestParameters(t *testing.T) {
 			pages: []string{`<a data-param-href="shop">Shop</a><ul><li data-each="shops"><a data-param-href="url" data-param="name">x</a></li></ul>`},
 			want:  []string{`shop text default=- example="https://example.com/" pages=[1]`, `shops list default=- example=[{"name":"x","url":"https://example.com/"}] pages=[1]`},
 		},
+		"what an item may lack": {
+			pages: []string{`<div data-each="dishes"><b data-param="name">Soup</b><img data-if="photo" data-param="photo"><p data-if="note"><i data-param="note"></i></p><img data-param="icon" src="icon.png"><s data-if="sold">x</s></div>`},
+			want:  []string{`dishes list default=- example=[{"icon":null,"name":"Soup","note":null,"photo":null,"sold":true}] pages=[1]`},
+		},
+		"what an item has anyway": {
+			pages: []string{`<div data-each="dishes"><img data-param="photo"><img data-if="photo" data-param="photo" src="https://example.com/a.png"></div><p data-param="order.note"></p><b data-param="order.note">Thanks</b>`},
+			want:  []string{`dishes list default=- example=[{"photo":"https://example.com/a.png"}] pages=[1]`, `order object default=- example={"note":"Thanks"} pages=[1]`},
+		},
 		"list whose default is empty": {
 			declared: []platenv1alpha1.Parameter{{Name: "rows", Type: "list", Default: &apiextensionsv1.JSON{Raw: []byte("[]")}}, {Name: "unseen", Type: "list", Default: &apiextensionsv1.JSON{Raw: []byte("[]")}}},
 			pages:    []string{`<p data-each="rows"><b data-param="name">Ada</b></p>`},

@@ -227,6 +227,14 @@ func (c *collector) bind(page int, b Binding) {
 			shown = exampleLink
 		}
 	}
+	if text, ok := shown.(string); ok && len(steps) > 0 && b.Type == values.Image {
+		if _, err := values.ReadText(b.Type, text); err != nil {
+			shown = nil // such as photo.png, which is no address
+		}
+	}
+	if n := len(steps); shown == nil && b.Attribute == "data-param" && n > 0 && steps[n-1].name != "" {
+		shown = blank{}
+	}
 	for _, s := range slices.Backward(steps) {
 		kind, shown = s.wrap(kind, shown)
 	}
@@ -237,6 +245,26 @@ func (c *collector) bind(page int, b Binding) {
 		f.Type = platenv1alpha1.ParameterType(kind)
 	}
 	f.shown = merge(f.shown, shown, link)
+}
+
+// blank is what a field shows that a page binds and has nothing in its place. It is no truth, although a data-if may ask for it.
+type blank struct{}
+
+// withoutBlanks returns what pages show with null for what is blank.
+func withoutBlanks(shown any) any {
+	switch v := shown.(type) {
+	case blank:
+		return nil
+	case map[string]any:
+		for name := range v {
+			v[name] = withoutBlanks(v[name])
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutBlanks(v[i])
+		}
+	}
+	return shown
 }
 
 // step is one part of the way from a parameter to a value in it: a field of an object, or an item of a list if the name is empty.
@@ -280,6 +308,10 @@ func merge(a, b any, link bool) any {
 	switch first := a.(type) {
 	case nil:
 		return b
+	case blank:
+		if _, truth := b.(bool); b != nil && !truth {
+			return b
+		}
 	case bool: // a data-if asks for it
 		if text, ok := b.(string); ok {
 			return undoubted(text)
@@ -323,7 +355,7 @@ func (f *found) finish() {
 		f.Type = platenv1alpha1.ParameterText
 	}
 	kind := values.Type(f.Type)
-	shown := f.shown
+	shown := withoutBlanks(f.shown)
 	if text, ok := shown.(string); ok && f.Link && !isLink.MatchString(text) {
 		shown = nil // a job that gave it would be warned
 	} else if ok {
