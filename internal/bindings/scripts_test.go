@@ -25,6 +25,8 @@ func TestValuesOfScripts(t *testing.T) {
 		"a method of a value":      {page: `<script>platen.modifications.rows.forEach(draw)</script>`, want: []string{"rows"}},
 		"members":                  {page: `<script>a = platen.modifications['the accent']; b = window.platen . modifications [ "b.color" ]</script>`, want: []string{"the accent", "b.color"}},
 		"what may not be there":    {page: `<script>a = window.platen?.modifications?.größe; b = platen?.modifications?.["b"]</script>`, want: []string{"größe", "b"}},
+		"other letters":            {page: `<script>a = platen.modifications.शीर्षक; b = platen.modifications.éa.x</script>`, want: []string{"शीर्षक", "éa"}},
+		"a letter by its number":   {page: `<script>platen.modifications.caf\u00e9</script>`, any: true},
 		"scripts":                  {page: `<script>platen.modifications.a</script><script type=module>platen.modifications.b</script>`, want: []string{"a", "b"}},
 		"a handler":                {page: `<body onload="style.background = platen.modifications.accent"><img onerror="x()">`, want: []string{"accent"}},
 		"a template's content":     {page: `<template><script>draw(platen.modifications)</script></template>`},

@@ -54,7 +54,7 @@ func (f *fetchCommand) run(ctx context.Context, names []string) error {
 	if format, _, _ := strings.Cut(f.folder, "="); slices.Contains(append([]string{"json", "yaml", "name"}, otherFormats...), format) {
 		return usage("-o %[1]s: fetch writes files into a folder, and ./%[1]s is one; kubectl get renderjob %[2]s -o %[1]s prints the job", f.folder, names[0])
 	}
-	if slices.Contains(knownFormats, f.folder) {
+	if slices.Contains(knownFormats, strings.ToLower(f.folder)) {
 		return usage("-o %[1]s: a job's files have the format that it was rendered in; ./%[1]s is a folder", f.folder)
 	}
 	if err := checkFolder(f.folder); err != nil {

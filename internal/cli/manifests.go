@@ -199,6 +199,9 @@ var wordTwice = regexp.MustCompile(`key (true|false) already set in map`)
 // numberTwice matches what the parser says of texts within braces that have commas.
 var numberTwice = regexp.MustCompile(`key "?[0-9]+"? already set in map`)
 
+// ofSecret matches the path of a Secret where a ConfigMap must be.
+var ofSecret = regexp.MustCompile(`^spec\.modificationsFrom\[\d+\]\.secret(Key)?Ref$`)
+
 // notYAML is what the parser says before what is wrong with a document.
 const notYAML = "error converting YAML to JSON: "
 
@@ -209,7 +212,7 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), notYAML), "yaml: unmarshal errors:\n  ")
 		text = strings.ReplaceAll(text, "\n  ", "; ")
 		text = wordTwice.ReplaceAllString(text, "$0: without quotes, y, yes and on are the key true, and n, no and off are false; put quotes around them")
-		return nil, errors.New(numberTwice.ReplaceAllString(text, "$0: a comma ends a value within braces; put quotes around a text that has one, and write 12.50 for 12,50"))
+		return nil, errors.New(numberTwice.ReplaceAllString(text, "$0: within braces, a comma ends a value; put quotes around a text that has one, and write 12.50 for 12,50"))
 	}
 	object := map[string]any{}
 	if err := utiljson.Unmarshal(data, &object); err != nil {
@@ -231,7 +234,7 @@ func admit(ctx context.Context, kind string, document []byte) (map[string]any, e
 		}
 		if !slices.ContainsFunc(refused, within) {
 			problem := fmt.Sprintf("unknown field %q", path)
-			if strings.HasSuffix(path, ".secretKeyRef") {
+			if ofSecret.MatchString(path) {
 				problem += ": a Secret cannot be a source, because a user who may create jobs could read it in a picture"
 			}
 			problems = append(problems, problem)

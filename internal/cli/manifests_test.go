@@ -53,7 +53,7 @@ func TestManifests(t *testing.T) {
 		"a misspelled field":    {replace: []string{"width", "widht"}, error: `RenderTemplate 'card': unknown field "spec.pages[0].widht"; spec.pages[0].width: must be set`},
 		"a key twice":           {replace: []string{"height: 50", "height: 50\n    width: 3"}, error: `document 1: line 10: key "width" already set in map`},
 		"a word twice as a key": {replace: []string{"height: 50", "height: 50\n    y: 3\n    on: 4"}, error: "document 1: line 11: key true already set in map: without quotes, y, yes and on are the key true, and n, no and off are false; put quotes around them"},
-		"commas within braces":  {file: cardManifest + jobManifest("x: {price: 12,50, amount: 37,50}"), error: "key 50 already set in map: a comma ends a value within braces; put quotes around a text that has one, and write 12.50 for 12,50"},
+		"commas within braces":  {file: cardManifest + jobManifest("x: {price: 12,50, amount: 37,50}"), error: "key 50 already set in map: within braces, a comma ends a value; put quotes around a text that has one, and write 12.50 for 12,50"},
 		"a Secret for values": {
 			file:  "apiVersion: platen.dev/v1alpha1\nkind: RenderJob\nmetadata: {name: summer}\nspec: {templateRef: {name: card}, modificationsFrom: [{secretKeyRef: {name: a, key: b}}]}\n",
 			error: `unknown field "spec.modificationsFrom[0].secretKeyRef": a Secret cannot be a source, because a user who may create jobs could read it in a picture`,

@@ -403,9 +403,9 @@ func (f *outputFlags) warnShellText(out io.Writer, spec platenv1alpha1.RenderJob
 			what, items = "text, and the page shows fields of each item;", []any{shortened(item)}
 		case []any:
 			what, items = "text, and each item that the page shows is a list;", []any{shortened(item)}
-		case float64:
-			if numbers := json.RawMessage("[" + text + "]"); json.Valid(numbers) {
-				items = numbers
+		case float64, bool:
+			if typed := json.RawMessage("[" + text + "]"); json.Valid(typed) {
+				items = typed
 			}
 		}
 		fmt.Fprintf(out, "Warning: --set %s is a list of one %s write --set-json %s\n", plain(key), what, shellWord(key+"="+asJSON(items)))

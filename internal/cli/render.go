@@ -241,8 +241,8 @@ func (r *renderCommand) checkOutput() error {
 	if format, _, _ := strings.Cut(r.output, "="); slices.Contains(otherFormats, format) {
 		return usage("-o %[1]s: a job is printed as json, yaml or name; ./%[1]s is a folder", r.output)
 	}
-	if slices.Contains(knownFormats, r.output) {
-		return usage("-o %[1]s: the format of the files is --format %[1]s; ./%[1]s is a folder", r.output)
+	if slices.Contains(knownFormats, strings.ToLower(r.output)) {
+		return usage("-o %[1]s: the format of the files is --format %[2]s; ./%[1]s is a folder", r.output, strings.ToLower(r.output))
 	}
 	if r.outputFlags.flags.Changed("ttl") && r.ttl == 0 {
 		return usage("--ttl 0s deletes the files before -o can fetch them; give more time, such as 1h")

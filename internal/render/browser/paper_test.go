@@ -76,6 +76,8 @@ func TestPaperIsWhatWasAskedFor(t *testing.T) {
 		"a break before it":  {`<style>main { break-before: right }</style><p style="position:absolute">`, "Rules for page breaks were not followed: main"},
 		"breaks for print":   {`<style>@media print { p { page-break-after: always } }</style><p id="a" style="position:absolute"></p><p style="position:absolute"></p>`, "Rules for page breaks were not followed: p#a (2 elements)"},
 		"breaks of columns":  {`<div style="columns:2;position:absolute"><p style="break-after:always;display:none"></p><i style="display:block;break-after:page"></i><i></i></div>`, ""},
+		"breaks in a line":   {`<p style="position:absolute"><br style="page-break-after:always"><i style="break-before:page"></i></p>`, ""},
+		"a break of a child": {`<div style="position:absolute"><div><div style="break-after:page"></div></div><p></p></div>`, "Rules for page breaks were not followed: div"},
 		"no break":           {`<style>p { break-after: avoid }</style><p style="position:absolute"></p>`, ""},
 		"wide":               {`<div style="position:absolute;left:300px;top:9px;width:400px;height:9px"></div>`, ""},
 		"a little":           {`<div style="position:absolute;right:-30px;top:9px;width:60px;height:9px"></div>`, ""},

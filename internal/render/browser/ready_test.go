@@ -901,9 +901,10 @@ func TestAPictureWithoutAValueKeepsItsSize(t *testing.T) {
 	red, white := color.RGBA{255, 0, 0, 255}, color.RGBA{255, 255, 255, 255}
 	for img, want := range map[string]color.RGBA{
 		`<img data-param="logo" alt="Our logo" width="40" height="20">`: red, `<img data-param="logo" width="40" height="20">`: red, `<img data-param="logo" alt="Our logo" width="40" height="20" hidden>`: white,
+		`<img data-param="logo" alt="Our logo" width="40" height="20" class="hidden">`: white, `<img data-param="logo" alt="Our logo" width="40" height="20" class="block" style="float:left">`: red,
 	} {
 		for _, doctype := range []string{"<!doctype html>", ""} {
-			picture := task("png", doctype+`<body style="margin:0;font-size:0">`+img+`<b style="display:inline-block;width:20px;height:20px;background:red"></b>`)
+			picture := task("png", doctype+`<style>@layer utilities { .hidden { display: none } .grey { background: gray } } :where(.block) { display: block }</style><body style="margin:0;font-size:0">`+img+`<b style="display:inline-block;width:20px;height:20px;background:red"></b>`)
 			outputs, _ := run(t, b, picture)
 			shown, _ := decode(t, outputs[0].Data)
 			if !near(shown, 50, 10, want) || !near(shown, 70, 10, white) {

@@ -30,13 +30,14 @@ var (
 // The styles of docs/templates/styles.md, as pixels of a page of 200x100.
 func TestStyles(t *testing.T) {
 	const (
-		box  = `<body style="margin:0;background:#fff"><div id="a" style="width:50px;height:50px;background:#00f"></div>`
-		text = `<body style="margin:0;background:#fff"><div id="a" style="font:100px/100px monospace;color:#00f;height:100px">██</div>`
-		two  = `<title data-param="a">x</title><body style="margin:0;background:#fff"><p data-param="a" style="margin:0 0 10px;width:50px;height:40px;background:#00f">x</p><p data-param="a" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
-		list = `<body style="margin:0;background:#fff"><p data-each="list" data-param="item" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
-		svg  = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block"><rect width="50" height="100" fill="#00f"/><path d="M50 0h50v100h-50z" fill="none"/></svg>`
-		img  = `<body style="margin:0;background:#fff"><img id="a" style="display:block" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='100' height='100'%3E%3Crect width='50' height='100'/%3E%3C/svg%3E">`
-		low  = `<body style="margin:0;background:#fff"><p id="a" style="margin:0;height:100px;width:100px;background:#eee"><b style="display:inline-block;width:20px;height:20px;background:#00f;vertical-align:top"></b></p>`
+		box     = `<body style="margin:0;background:#fff"><div id="a" style="width:50px;height:50px;background:#00f"></div>`
+		text    = `<body style="margin:0;background:#fff"><div id="a" style="font:100px/100px monospace;color:#00f;height:100px">██</div>`
+		two     = `<title data-param="a">x</title><body style="margin:0;background:#fff"><p data-param="a" style="margin:0 0 10px;width:50px;height:40px;background:#00f">x</p><p data-param="a" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
+		list    = `<body style="margin:0;background:#fff"><p data-each="list" data-param="item" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
+		svg     = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block"><rect width="50" height="100" fill="#00f"/><path d="M50 0h50v100h-50z" fill="none"/></svg>`
+		outline = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block" fill="none" stroke="currentColor" stroke-width="10">`
+		img     = `<body style="margin:0;background:#fff"><img id="a" style="display:block" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='100' height='100'%3E%3Crect width='50' height='100'/%3E%3C/svg%3E">`
+		low     = `<body style="margin:0;background:#fff"><p id="a" style="margin:0;height:100px;width:100px;background:#eee"><b style="display:inline-block;width:20px;height:20px;background:#00f;vertical-align:top"></b></p>`
 	)
 	const (
 		half   = `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='20' height='10'%3E%3Crect width='10' height='10' fill='red'/%3E%3C/svg%3E`
@@ -77,6 +78,11 @@ func TestStyles(t *testing.T) {
 		"gradient text":                        {text, map[string]any{"a.color": "linear-gradient(90deg, #f00 30px, #0f0 30px)"}, at{{15, 50}: red255, {50, 50}: green255}},
 		"filled SVG":                           {svg, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
 		"recoloured SVG":                       {svg, map[string]any{"a.svgColor": "#0f0"}, at{{25, 50}: green255, {75, 50}: white255}},
+		"filled SVG of a style sheet":          {`<style>#a rect { fill: #00f } #a path { stroke: #00f; stroke-width: 8px }</style>` + svg, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255, {52, 50}: blue255}},
+		"an outline of a style sheet":          {outline + `<g style="stroke:#00f"><path d="M20 50h60"/></g></svg>`, map[string]any{"a.stroke": "#f00"}, at{{50, 50}: red255, {50, 25}: white255}},
+		"a drawing with a mask":                {`<body style="margin:0"><svg id="a" width="100" height="100"><mask id="m"><rect width="50" height="100" fill="#fff"/></mask><rect width="100" height="100" fill="#00f" mask="url(#m)"/></svg>`, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
+		"recoloured outline":                   {outline + `<circle cx="50" cy="50" r="30" stroke="#00f"/></svg>`, map[string]any{"a.svgColor": "#f00"}, at{{50, 20}: red255, {50, 50}: white255}},
+		"recoloured outline of its colour":     {outline + `<circle cx="50" cy="50" r="30"/></svg>`, map[string]any{"a.svgColor": "#f00"}, at{{50, 20}: red255, {50, 50}: white255}},
 		"recoloured picture":                   {img, map[string]any{"a.svgColor": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
 		"with a border":                        {box, map[string]any{"a.borderWidth": 10.0, "a.borderColor": "#f00"}, at{{5, 25}: red255, {25, 25}: blue255, {65, 25}: red255}},
 		"stroked":                              {box, map[string]any{"a.stroke": "#f00", "a.strokeWidth": 10.0}, at{{5, 25}: red255, {25, 25}: blue255}},
@@ -181,7 +187,7 @@ func TestAColourForPicturesHidesText(t *testing.T) {
 	b := start(t)
 	warning := []render.Warning{{Title: "Modification a.svgColor hides the text: the box gets the same colour", Details: "svgColor is for pictures; a.color colours the text, and a.backgroundColor the box"}}
 	for page, want := range map[string][]render.Warning{
-		`<p id="a" style="background:gold">Sold</p>`: warning, `<p id="a">Sold</p>`: nil, `<div id="a" style="background:gold"></div>`: nil,
+		`<p id="a" style="background:gold">Sold</p>`: warning, `<p id="a">Sold</p>`: nil, `<p id="a" style="background:rgba(0,0,0,.1)">Sold</p>`: nil, `<p id="a" style="background:color(srgb 1 0 0 / .2)">Sold</p>`: nil, `<div id="a" style="background:gold"></div>`: nil,
 		`<div id="a" style="background:gold"><img alt="x" src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="></div>`: nil,
 	} {
 		task := task("png", page)
@@ -262,10 +268,18 @@ func TestStylesOfBoxesOnDrawings(t *testing.T) {
 			t.Errorf("%s: %v", style, warnings)
 		}
 	}
-	circle := task("png", `<svg><circle id="a" r="9"/></svg>`)
-	circle.Modifications = map[string]any{"a.borderRadius": "4px"}
-	if _, warnings := run(t, b, circle); !cmp.Equal(warnings, []render.Warning{{Title: "Modification a.borderRadius does nothing: a circle has no box"}}) {
-		t.Errorf("a circle: %v", warnings)
+	for page, want := range map[string]render.Warning{
+		`<svg><circle id="a" r="9"/></svg>`:             {Title: "Modification a.borderRadius does nothing: a circle has no box"},
+		`<svg><line id="a" x2="9" stroke="red"/></svg>`: {Title: "Modification a.backgroundColor does nothing: a line has no box", Details: "did you mean a.stroke?"},
+	} {
+		picture := task("png", page)
+		picture.Modifications = map[string]any{"a.borderRadius": "4px"}
+		if want.Details != "" {
+			picture.Modifications = map[string]any{"a.backgroundColor": "red"}
+		}
+		if _, warnings := run(t, b, picture); !cmp.Equal(warnings, []render.Warning{want}) {
+			t.Errorf("%s: %v", page, warnings)
+		}
 	}
 }
 
@@ -298,7 +312,8 @@ func TestAGradientOfTheLettersKeepsTheBox(t *testing.T) {
 func TestAMistypedColourWithoutText(t *testing.T) {
 	b := start(t)
 	for page, instead := range map[string]string{`<div id="a"></div>`: "backgroundColor", `<svg><circle id="a"/></svg>`: "fill", `<p id="a">x</p>`: "color",
-		`<svg id="a" fill="none" stroke="currentColor"><path d="M0 0h9v9z"/></svg>`: "color", `<div id="a" style="background:currentColor"></div>`: "color",
+		`<svg id="a" fill="none"><g clip-path="url(#c)"><path stroke="#000" d="M0 0h9v9z"/></g><defs><clipPath id="c"><rect width="9" height="9" fill="#fff"/></clipPath></defs></svg>`: "stroke",
+		`<svg id="a" fill="none" stroke="currentColor"><path d="M0 0h9v9z"/></svg>`:                                                                                                     "color", `<div id="a" style="background:currentColor"></div>`: "color",
 	} {
 		task := task("png", page)
 		task.Modifications = map[string]any{"a.colour": "red"}

@@ -585,10 +585,10 @@
     const all = code.join('\n');
     const names = [];
     if (!all.includes('platen')) return names;
-    const read = /(\bplaten\s*\??\.\s*)?\bmodifications\b(?:\s*\??\.\s*([\p{L}_$][\p{L}\p{N}_$]*)|\s*(?:\?\.\s*)?\[\s*(?:'([^'\\\n]+)'|"([^"\\\n]+)")\s*\])?(\s*(?:\?\.\s*)?\()?/gu;
-    for (const [, ofPlaten, word, quoted, inQuotes, call] of all.matchAll(read)) {
+    const read = /(\bplaten\s*\??\.\s*)?\bmodifications\b(?:\s*\??\.\s*([\p{L}_$][\p{L}\p{M}\p{N}\p{Pc}$]*)|\s*(?:\?\.\s*)?\[\s*(?:'([^'\\\n]+)'|"([^"\\\n]+)")\s*\])?(\s*(?:\?\.\s*)?\(|\\)?/gu;
+    for (const [, ofPlaten, word, quoted, inQuotes, more] of all.matchAll(read)) {
       const name = word ?? quoted ?? inQuotes;
-      if (!ofPlaten || !name || call) return undefined;
+      if (!ofPlaten || !name || more) return undefined;
       names.push(name);
     }
     return names;
@@ -728,9 +728,23 @@
     // Smaller text hangs out less, so it may fit into a box that stays as it is. Shorter text hangs out as far.
     return element.dataset.fit === 'truncate' ? height > box + hang(style) : !growsWith(element, style);
   };
+  // cutter returns the element around one that hides what is larger than itself, and is smaller; undefined if there is none.
+  const cutter = (element) => {
+    for (let around = element.parentElement; around; around = around.parentElement) {
+      if (around.clientWidth > 0 && getComputedStyle(around).overflow !== 'visible') {
+        return around !== document.body && (element.offsetWidth > around.clientWidth + 1 || element.offsetHeight > around.clientHeight + 1) ? around : undefined;
+      }
+    }
+    return undefined;
+  };
   const fit = () => {
+    // In a line, Chromium has the alternative text of an img without a picture for its size.
+    for (const element of document.querySelectorAll(noImage)) if (getComputedStyle(element).display === 'inline') element.style.display = 'inline-block';
     for (const element of document.querySelectorAll('[data-fit]')) {
-      const { display, fontSize } = getComputedStyle(element);
+      const { display, fontSize, minWidth, minHeight } = getComputedStyle(element);
+      // An item of a flex or grid box is never smaller than its text otherwise.
+      if (minWidth === 'auto') element.style.minWidth = '0';
+      if (minHeight === 'auto') element.style.minHeight = '0';
       if (element.textContent.trim() !== '' && (display === 'inline' || display === 'contents' || !(element instanceof HTMLElement))) {
         warn(`data-fit="${element.dataset.fit}" does nothing: ${shorten(element.textContent)}`, `<${element.localName}> has no box that its text could fill; give it display: block or inline-block, and a size`);
         continue;
@@ -762,6 +776,13 @@
         element.textContent = `${whole.slice(0, low).join('').trimEnd()}…`;
       }
     }
+    for (const element of document.querySelectorAll('[data-fit]')) {
+      const around = element.textContent.trim() !== '' && element instanceof HTMLElement && cutter(element);
+      if (around) {
+        warn(`data-fit="${element.dataset.fit}" fits text to an element that is cut: ${shorten(element.textContent)}`,
+          `it takes ${element.offsetWidth}x${element.offsetHeight} pixels of the <${around.localName}> around it, which shows ${around.clientWidth}x${around.clientHeight}; give it a size, or max-width: 100% and max-height: 100%`);
+      }
+    }
   };
   share('fit', fit);
 
@@ -784,7 +805,7 @@
     special();
     warnOfPlaceholders(placeholders);
     if (document.querySelector('math')) addRule('math', 'font-family: "DejaVu Math TeX Gyre", math'); // only few fonts have what formulas need
-    if (document.querySelector(noImage)) addRule(noImage, 'content: linear-gradient(transparent, transparent); display: inline-block');
+    if (document.querySelector(noImage)) addRule(noImage, 'content: linear-gradient(transparent, transparent)');
   };
   const loadingStopped = 'A script of the page stopped its loading';
   // The job has this page painted, and no other. A page of an origin that is its own alone does not get the event.

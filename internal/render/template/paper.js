@@ -187,10 +187,11 @@
   const parted = []; // elements with a forced break between them and what is beside them
   const isBeside = (node) => (node instanceof Element ? getComputedStyle(node).display !== 'none' : node instanceof Text && node.data.trim() !== '');
   const isParted = (element, style, property, sibling) => {
-    if (!forced.test(style.getPropertyValue(property)) || inColumns(element)) return false;
-    let beside = element[sibling];
-    while (beside && !isBeside(beside)) beside = beside[sibling];
-    return beside !== null;
+    if (!forced.test(style.getPropertyValue(property)) || /^(inline|contents)$/.test(style.display) || inColumns(element)) return false;
+    for (let within = element; within; within = within.parentElement) { // a break of the last child is its parent's, too
+      for (let beside = within[sibling]; beside; beside = beside[sibling]) if (isBeside(beside)) return true;
+    }
+    return false;
   };
   for (const element of elements) {
     const layers = element.matches('dialog, [popover]') && element.matches(':modal, :popover-open') ? ['::backdrop'] : [];

@@ -211,15 +211,16 @@
     || /[1-9]/.test(computed(element, 'transition-duration')) || element.getAnimations({ subtree: true }).length > 0;
   // isOutline reports whether a drawing has lines and no area.
   const isOutline = (element) => {
-    const drawn = [element, ...element.querySelectorAll('*')].filter((part) => part instanceof SVGGeometryElement);
+    const drawn = [element, ...element.querySelectorAll('*')].filter((part) => part instanceof SVGGeometryElement && !part.closest('defs, clipPath, mask, symbol, marker, pattern'));
     return drawn.length > 0 && drawn.every((part) => part.localName === 'line' || computed(part, 'fill') === 'none');
   };
   // usesColour reports whether something of an element is currentColor.
   const usesColour = (element) => {
-    const [before, { cssText }] = [looks(element), element.style];
+    const [before, own, { cssText }] = [looks(element), element.getAttribute('style'), element.style];
     element.style.setProperty('color', computed(element, 'color') === 'rgb(1, 2, 3)' ? 'rgb(3, 2, 1)' : 'rgb(1, 2, 3)', 'important');
     const isUsed = looks(element) !== before;
-    element.style.cssText = cssText;
+    if (own === null) element.removeAttribute('style');
+    else element.style.cssText = cssText;
     return isUsed;
   };
   // insteadOfColour returns the style that colours an element without text, and its property.
@@ -239,12 +240,13 @@
     }
   };
   const colourBackground = (element, key, value) => put(element, key, isGradient(value) ? 'background-image' : 'background-color', value);
-  // colourShape sets a property of an SVG's shapes that have one of their own.
+  // partsOf returns what a drawing paints besides itself.
+  const partsOf = (element) => [...element.querySelectorAll('*')].filter((part) => part instanceof SVGGraphicsElement && !part.closest('mask, clipPath'));
+  // colourShape sets a property of a drawing, and of its parts that have one of their own.
   const colourShape = (element, key, property, value) => {
+    const parts = partsOf(element).filter((part) => computed(part, property) !== 'none');
     const set = put(element, key, property, value);
-    for (const shape of set ? element.querySelectorAll(`[${property}]`) : []) {
-      if (shape.getAttribute(property) !== 'none') override(shape, property, text(value));
-    }
+    if (set) for (const part of parts) if (computed(part, property) !== computed(element, property)) override(part, property, text(value));
     return set;
   };
   const fill = (element, key, value) => {
@@ -262,16 +264,18 @@
   };
   // colourPicture gives everything that a picture paints one colour.
   const colourPicture = (element, key, value) => {
-    if (isSVG(element)) {
-      override(element, 'color', text(value));
-      return colourShape(element, key, 'fill', value);
-    }
     if (!supports('color', text(value))) return put(element, key, 'color', value);
+    if (isSVG(element)) {
+      const painted = [element, ...partsOf(element)].flatMap((part) => ['fill', 'stroke'].filter((property) => computed(part, property) !== 'none').map((property) => [part, property]));
+      override(element, 'color', text(value));
+      for (const [part, property] of painted) override(part, property, text(value));
+      return 'fill';
+    }
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
     svg.querySelector('feFlood').setAttribute('flood-color', text(value));
     const source = encodeURIComponent(new XMLSerializer().serializeToString(svg));
-    if (hasText(element) && computed(element, 'background-color') !== 'rgba(0, 0, 0, 0)') {
+    if (hasText(element) && !/^rgba\(.*, [\d.]+\)$| \/ /.test(computed(element, 'background-color'))) {
       const id = key.slice(0, key.lastIndexOf('.'));
       warn(`Modification ${key} hides the text: the box gets the same colour`, `svgColor is for pictures; ${id}.color colours the text, and ${id}.backgroundColor the box`);
     }
@@ -366,7 +370,7 @@
   };
 
   // ofDrawings says what drawings have in place of properties of boxes.
-  const ofDrawings = [[/^background/, 'fill'], [/^border.*color$/, 'stroke'], [/^border.*width$/, 'strokeWidth'], [/^border.*radius$/, 'rx'], [/^border/, 'stroke']];
+  const ofDrawings = [[/^background/, 'fill'], [/^border.*color$/, 'stroke'], [/^border.*width$/, 'strokeWidth'], [/^border.*radius$/, 'rx'], [/^border(-(top|right|bottom|left))?$/, 'stroke']];
   const ofPaper = ['size', 'page-orientation', 'page-margin-safety']; // only @page has them
   const isProperty = (name) => name.startsWith('--') || !ofPaper.includes(propertyOf(name)) && supports(propertyOf(name) ?? 'none', 'inherit');
 
@@ -426,7 +430,8 @@
       const [, instead] = ofDrawings.find(([ofBoxes]) => ofBoxes.test(what)) ?? [];
       if (instead && element.ownerSVGElement && element.localName !== 'foreignObject') {
         const takes = instead !== 'rx' || ['rect', 'ellipse'].includes(element.localName);
-        warn(`Modification ${key} does nothing: a ${element.localName} has no box`, takes ? `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${instead}?` : '');
+        const near = instead === 'fill' && isOutline(element) ? 'stroke' : instead;
+        warn(`Modification ${key} does nothing: a ${element.localName} has no box`, takes ? `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${near}?` : '');
       }
     },
     // finish sets what several modifications make together, and looks at the outcome.
