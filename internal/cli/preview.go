@@ -124,7 +124,7 @@ func (p *previewCommand) checkOutput(template string) error {
 		return usage("-o -: preview writes files, not to the standard output; name one, such as %s", cmp.Or(template, "card")+"."+cmp.Or(p.format, "png"))
 	case extension == "":
 		if p.output != "" {
-			return usage("-o must have the extension of a format, such as %s.png", p.output)
+			return usage("-o must have the extension of a format, such as %s.%s", p.output, cmp.Or(p.format, "png"))
 		}
 	case !slices.Contains(knownFormats, extension):
 		return usage("-o: .%s is not a format; use one of %s", extension, strings.Join(knownFormats, ", "))

@@ -79,14 +79,15 @@ var _ = Describe("A RenderJob", func() {
 		Expect(bytes.HasPrefix(data, []byte("%PDF-"))).To(BeTrue())
 	})
 
+	// 1080x1920 is the size of a story: the most that most films need, and that a render pod of the default size must have memory for.
 	It("becomes a video of its animated pages", func(ctx SpecContext) {
 		w := newWorkspace(ctx)
 		w.connected(ctx)
 		w.create(ctx, &platenv1alpha1.RenderTemplate{ObjectMeta: metav1.ObjectMeta{Name: "moving"}, Spec: platenv1alpha1.RenderTemplateSpec{
-			Pages: []platenv1alpha1.TemplatePage{{Name: "a", Width: 320, Height: 180, HTML: `<style>@keyframes go { to { transform: translateX(100px) } }
+			Pages: []platenv1alpha1.TemplatePage{{Name: "a", Width: 1080, Height: 1920, HTML: `<style>@keyframes go { to { transform: translateX(100px) } }
 				p { animation: go 1s linear }</style><p data-param="headline">moving`}},
 		}})
-		for format, contentType := range map[platenv1alpha1.Format]string{"mp4": "video/mp4", "gif": "image/gif", "avif": "image/avif"} {
+		for format, contentType := range map[platenv1alpha1.Format]string{"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif", "avif": "image/avif"} {
 			job := w.run(ctx, w.job("film-"+string(format), func(j *platenv1alpha1.RenderJob) {
 				j.Spec.TemplateRef.Name = "moving"
 				j.Spec.Output.Format = format

@@ -35,6 +35,7 @@ func TestStyles(t *testing.T) {
 		two     = `<title data-param="a">x</title><body style="margin:0;background:#fff"><p data-param="a" style="margin:0 0 10px;width:50px;height:40px;background:#00f">x</p><p data-param="a" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
 		list    = `<body style="margin:0;background:#fff"><p data-each="list" data-param="item" style="margin:0;width:50px;height:40px;background:#00f">x</p>`
 		svg     = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block"><rect width="50" height="100" fill="#00f"/><path d="M50 0h50v100h-50z" fill="none"/></svg>`
+		drawing = `<body style="margin:0;background:#fff"><svg width="200" height="100" style="display:block">`
 		outline = `<body style="margin:0;background:#fff"><svg id="a" width="100" height="100" style="display:block" fill="none" stroke="currentColor" stroke-width="10">`
 		img     = `<body style="margin:0;background:#fff"><img id="a" style="display:block" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='100' height='100'%3E%3Crect width='50' height='100'/%3E%3C/svg%3E">`
 		low     = `<body style="margin:0;background:#fff"><p id="a" style="margin:0;height:100px;width:100px;background:#eee"><b style="display:inline-block;width:20px;height:20px;background:#00f;vertical-align:top"></b></p>`
@@ -90,6 +91,13 @@ func TestStyles(t *testing.T) {
 		"rounded":                              {box, map[string]any{"a.backgroundRadius": 25.0}, at{{2, 2}: white255, {25, 25}: blue255}},
 		"with a shadow":                        {box, map[string]any{"a.dropShadowX": 60.0, "a.dropShadowColor": "#f00"}, at{{25, 25}: blue255, {80, 25}: red255, {80, 55}: white255}},
 		"with a box shadow":                    {box, map[string]any{"a.boxShadowY": "30px", "a.boxShadowColor": "#0f0", "a.boxShadowSpread": 5.0}, at{{25, 25}: blue255, {52, 60}: green255, {25, 83}: green255}},
+		"a shadow of the template":             {strings.Replace(box, "width:50px", "box-shadow:60px 0 0 0 #00f;width:50px", 1), map[string]any{"a.boxShadowColor": "#f00"}, at{{25, 25}: blue255, {80, 25}: red255, {80, 55}: white255}},
+		"shadows of the template":              {strings.Replace(box, "width:50px", "box-shadow:60px 0 0 0 rgb(0 0 255 / .5), inset 0 0 0 9px #00f;width:50px", 1), map[string]any{"a.boxShadowColor": "#f00", "a.boxShadowY": 40}, at{{80, 25}: white255, {80, 60}: red255, {5, 45}: red255, {25, 45}: red255, {25, 55}: white255}},
+		"a drop shadow of the template":        {strings.Replace(box, "width:50px", "filter:opacity(1) drop-shadow(60px 0 rgb(0 0 255));width:50px", 1), map[string]any{"a.dropShadowColor": "#f00", "a.dropShadowY": 30}, at{{25, 25}: blue255, {80, 25}: white255, {80, 55}: red255}},
+		"a part of a drawing, turned":          {drawing + `<rect id="a" x="60" y="40" width="40" height="20" fill="#00f"/></svg>`, map[string]any{"a.rotation": 90}, at{{80, 35}: blue255, {65, 50}: white255}},
+		"a moved part of a drawing, turned":    {drawing + `<g id="a" transform="translate(60 40)"><rect width="40" height="20" fill="#00f"/></g></svg>`, map[string]any{"a.rotate": "90deg"}, at{{80, 35}: blue255, {65, 50}: white255}},
+		"a part of a drawing, scaled":          {drawing + `<rect id="a" x="60" y="40" width="40" height="20" fill="#00f"/></svg>`, map[string]any{"a.scale": 0.5}, at{{80, 50}: blue255, {65, 50}: white255, {35, 25}: white255}},
+		"a part turned about a corner":         {`<style>#a { transform-origin: 60px 40px }</style>` + drawing + `<rect id="a" x="60" y="40" width="40" height="20" fill="#00f"/></svg>`, map[string]any{"a.rotation": 90}, at{{50, 60}: blue255, {80, 50}: white255}},
 		"padded":                               {box, map[string]any{"a.paddingX": 20.0}, at{{85, 25}: blue255, {95, 25}: white255}},
 		"at the bottom":                        {low, map[string]any{"a.verticalAlign": "bottom"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 90}: blue255}},
 		"in the middle":                        {low, map[string]any{"a.verticalAlign": "middle"}, at{{10, 10}: {0xee, 0xee, 0xee, 255}, {10, 50}: blue255}},
@@ -182,6 +190,26 @@ func TestAColourWithoutText(t *testing.T) {
 	}
 }
 
+// A shadow without an offset, a blur and a spread is hidden by its element.
+func TestAShadowThatNobodySees(t *testing.T) {
+	b := start(t)
+	for style, given := range map[string]map[string]any{
+		"":                        {"a.boxShadowColor": "red"},
+		"box-shadow:0 0 9px blue": {"a.boxShadowColor": "red"},
+		"border:1px solid":        {"a.boxShadowColor": "red", "a.boxShadowSpread": "calc(1px + 1px)"},
+	} {
+		var want []render.Warning
+		if style == "" {
+			want = []render.Warning{{Title: "Modification a.boxShadowColor shows nothing: the shadow is as large as its element", Details: "give it a.boxShadowBlur, too, for instance"}}
+		}
+		picture := task("png", `<p id="a" style="`+style+`">x</p>`)
+		picture.Modifications = given
+		if _, warnings := run(t, b, picture); !cmp.Equal(want, warnings) {
+			t.Errorf("%q: %v", style, warnings)
+		}
+	}
+}
+
 // svgColor colours all that an element paints, so a text on a box of its own vanishes.
 func TestAColourForPicturesHidesText(t *testing.T) {
 	b := start(t)
@@ -270,6 +298,7 @@ func TestStylesOfBoxesOnDrawings(t *testing.T) {
 	}
 	for page, want := range map[string]render.Warning{
 		`<svg><circle id="a" r="9"/></svg>`:             {Title: "Modification a.borderRadius does nothing: a circle has no box"},
+		`<svg fill="none"><circle id="a" r="9"/></svg>`: {Title: "Modification a.backgroundColor does nothing: a circle has no box", Details: "did you mean a.fill?"},
 		`<svg><line id="a" x2="9" stroke="red"/></svg>`: {Title: "Modification a.backgroundColor does nothing: a line has no box", Details: "did you mean a.stroke?"},
 	} {
 		picture := task("png", page)

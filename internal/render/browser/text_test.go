@@ -133,7 +133,7 @@ func TestWhatAReaderWouldMissIsSaid(t *testing.T) {
 		"a text that fits nowhere":      {"png", `<p data-fit="shrink" style="width:20px;height:20px;overflow:hidden">A very long text that fits nowhere</p>`, []string{`data-fit="shrink" cannot make the text fit: A very long text that fits nowhere`}},
 		"a text in a smaller box":       {"png", `<div style="display:grid;place-items:center;width:60px;height:40px;overflow:hidden"><h2 data-fit="shrink" style="white-space:nowrap">A wide headline</h2></div>`, []string{`data-fit="shrink" fits text to an element that is cut: A wide headline`}},
 		"a text in a lower box":         {"png", `<div style="width:60px;height:40px;overflow:hidden"><p data-fit="truncate">A text of many lines that takes much room</p></div>`, []string{`data-fit="truncate" fits text to an element that is cut: A text of many lines that takes much room`}},
-		"a text in a flex box":          {"png", `<div style="display:flex;width:60px;overflow:hidden"><b data-fit="shrink" style="white-space:nowrap">A wide headline</b><i>9.90</i></div>`, nil},
+		"a text in a flex box":          {"png", `<div style="display:flex;width:120px;overflow:hidden"><b data-fit="shrink" style="white-space:nowrap">A wide headline</b><i>9.90</i></div>`, nil},
 		"a text in a grid":              {"png", `<div style="display:grid;grid-template-columns:1fr auto;width:90px;overflow:hidden"><b data-fit="truncate" style="white-space:nowrap">A wide headline</b><i>9.90</i></div>`, nil},
 		"a text without a box":          {"png", `<span data-fit="shrink">A text</span>`, []string{`data-fit="shrink" does nothing: A text`}},
 		"a longer page":                 {"png", strings.Repeat(`<p style="margin:0;height:20px">x</p>`, 30), nil},

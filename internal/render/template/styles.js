@@ -93,19 +93,43 @@
       return undefined;
     }
     if (!shadows.has(element)) shadows.set(element, {});
-    (shadows.get(element)[kind] ??= {})[part] = given;
+    Object.assign(shadows.get(element)[kind] ??= {}, { [part]: given, key });
     return `${kind} shadow ${part}`;
   };
+  // layersOf returns the layers of a value such as that of background-image.
+  const layersOf = (value) => {
+    const layers = [''];
+    let depth = 0;
+    for (const part of value.match(/"[^"]*"|'[^']*'|[^]/g) ?? []) {
+      if (part === '(') depth++;
+      if (part === ')') depth--;
+      if (part === ',' && depth === 0) layers.push('');
+      else layers[layers.length - 1] += part;
+    }
+    return layers.map((layer) => layer.trim());
+  };
+  // A shadow's parts that are not given are those of the template's own shadow.
+  const ownShadow = /^(.*) (\S+px) (\S+px) (\S+px) (\S+px)( inset)?$/;
+  const ownDrop = /drop-shadow\((.*?) ([^\s()]+px) ([^\s()]+px) ([^\s()]+px)\)/g;
   const setShadows = () => {
     for (const [element, { drop, box }] of shadows) {
       if (drop) {
         const before = computed(element, 'filter');
-        const { x = '0px', y = '0px', blur = '0px', color = 'black' } = drop;
-        override(element, 'filter', `${before === 'none' ? '' : before} drop-shadow(${x} ${y} ${blur} ${color})`);
+        const make = (color, x, y, blur) => `drop-shadow(${drop.x ?? x} ${drop.y ?? y} ${drop.blur ?? blur} ${drop.color ?? color})`;
+        const changed = before.replace(ownDrop, (_, ...own) => make(...own));
+        override(element, 'filter', changed !== before || ownDrop.test(before) ? changed : `${before === 'none' ? '' : before} ${make('black', '0px', '0px', '0px')}`);
       }
       if (box) {
-        const { x = '0px', y = '0px', blur = '0px', spread = '0px', color = 'black' } = box;
-        override(element, 'box-shadow', `${x} ${y} ${blur} ${spread} ${color}`);
+        const before = layersOf(computed(element, 'box-shadow')).map((layer) => ownShadow.exec(layer)).filter(Boolean);
+        const make = (_, color, x, y, blur, spread, inset = '') => `${box.x ?? x} ${box.y ?? y} ${box.blur ?? blur} ${box.spread ?? spread} ${box.color ?? color}${inset}`;
+        if (before.length > 0) {
+          override(element, 'box-shadow', before.map((own) => make(...own)).join(', '));
+          continue;
+        }
+        override(element, 'box-shadow', make('', 'black', '0px', '0px', '0px', '0px'));
+        if (['x', 'y', 'blur', 'spread'].every((part) => parseFloat(box[part] ?? '0') === 0)) {
+          warn(`Modification ${box.key} shows nothing: the shadow is as large as its element`, `give it ${box.key.slice(0, box.key.lastIndexOf('.'))}.boxShadowBlur, too, for instance`);
+        }
       }
     }
   };
@@ -152,6 +176,24 @@
     if (set && computed(element, 'display') === 'inline' && !isPicture(element) && !isSVG(element)) element.style.display = 'inline-block';
     return set;
   };
+  // turned are the parts of drawings that modifications turn or scale: about their own middle, as other elements. The browser would take the corner of the
+  // drawing, unless the page says otherwise.
+  const turned = [];
+  const turn = (property, convert) => (element, key, value) => {
+    const set = ofBox(property, convert)(element, key, value);
+    if (set && element.ownerSVGElement) turned.push(element);
+    return set;
+  };
+  const turnAboutMiddle = () => {
+    for (const element of turned) {
+      const { transformBox, transformOrigin, transform } = getComputedStyle(element);
+      const { a, b, c, d, e, f } = new DOMMatrix(transform === 'none' ? undefined : transform);
+      const isMoved = a === 1 && b === 0 && c === 0 && d === 1; // another transform depends on the corner
+      if (transformBox !== 'view-box' || !/^0px 0px/.test(transformOrigin) || !isMoved) continue;
+      element.style.transformBox = 'fill-box';
+      element.style.transformOrigin = `calc(50% + ${e}px) calc(50% + ${f}px)`;
+    }
+  };
   const places = { top: 'start', middle: 'center', bottom: 'end', 'flex-start': 'start', center: 'center', 'flex-end': 'end', start: 'start', end: 'end' };
   const alignVertically = (element, key, value) => {
     const display = computed(element, 'display');
@@ -165,12 +207,6 @@
     const property = inLine ? 'vertical-align' : !display.includes('flex') ? 'align-content' : column ? 'justify-content' : 'align-items';
     override(element, property, inLine ? text(value) : place);
     return property;
-  };
-  // layersOf returns the number of the pictures in a value of background-image.
-  const layersOf = (value) => {
-    let [outer, inner] = [value.replace(/"[^"]*"|'[^']*'/g, '')];
-    while (inner !== outer) [inner, outer] = [outer, outer.replace(/\([^()]*\)/g, '')];
-    return outer.split(',').length;
   };
   const colourText = (element, key, value) => {
     if (!isGradient(value)) {
@@ -187,7 +223,7 @@
     };
     if (!put(element, key, 'background-image', `${text(value)}, ${layers['background-image']}`, value)) return undefined;
     const first = { 'background-clip': 'text', 'background-size': 'auto', 'background-position': '0% 0%', 'background-repeat': 'repeat', 'background-origin': 'padding-box' };
-    for (const [property, of] of Object.entries(first)) override(element, property, `${`${of}, `.repeat(layersOf(text(value)))}${layers[property]}`);
+    for (const [property, of] of Object.entries(first)) override(element, property, `${`${of}, `.repeat(layersOf(text(value)).length)}${layers[property]}`);
     override(element, 'color', 'transparent');
     return 'color';
   };
@@ -302,9 +338,9 @@
     y: move('top', 'bottom', 'margin-top'),
     width: ofBox('width', length),
     height: ofBox('height', length),
-    rotation: ofBox('rotate', (value) => (/deg|turn|rad/.test(text(value)) ? text(value) : `${text(value)}deg`)),
-    rotate: ofBox('rotate'),
-    scale: ofBox('scale'),
+    rotation: turn('rotate', (value) => (/deg|turn|rad/.test(text(value)) ? text(value) : `${text(value)}deg`)),
+    rotate: turn('rotate'),
+    scale: turn('scale'),
     translate: ofBox('translate'),
     transform: ofBox('transform'),
     opacity: fade,
@@ -430,13 +466,14 @@
       const [, instead] = ofDrawings.find(([ofBoxes]) => ofBoxes.test(what)) ?? [];
       if (instead && element.ownerSVGElement && element.localName !== 'foreignObject') {
         const takes = instead !== 'rx' || ['rect', 'ellipse'].includes(element.localName);
-        const near = instead === 'fill' && isOutline(element) ? 'stroke' : instead;
+        const near = instead === 'fill' && element.localName === 'line' ? 'stroke' : instead;
         warn(`Modification ${key} does nothing: a ${element.localName} has no box`, takes ? `did you mean ${key.slice(0, key.lastIndexOf('.'))}.${near}?` : '');
       }
     },
     // finish sets what several modifications make together, and looks at the outcome.
     finish() {
       setShadows();
+      turnAboutMiddle();
       checkColours();
     },
   };
