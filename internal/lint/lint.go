@@ -270,7 +270,7 @@ func (l *linter) checkShown(n *html.Node, where string) {
 		return
 	}
 	id, without := bindings.Attribute(n, "id"), "remove it"
-	if id == "" || strings.Contains(id, ".") {
+	if id == "" || strings.ContainsAny(id, ". \t\n") {
 		id = name
 		without = fmt.Sprintf("give the element id=%q in place of it", id)
 	}

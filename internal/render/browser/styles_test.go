@@ -84,6 +84,8 @@ func TestStyles(t *testing.T) {
 		"a drawing with a mask":                {`<body style="margin:0"><svg id="a" width="100" height="100"><mask id="m"><rect width="50" height="100" fill="#fff"/></mask><rect width="100" height="100" fill="#00f" mask="url(#m)"/></svg>`, map[string]any{"a.fill": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
 		"recoloured outline":                   {outline + `<circle cx="50" cy="50" r="30" stroke="#00f"/></svg>`, map[string]any{"a.svgColor": "#f00"}, at{{50, 20}: red255, {50, 50}: white255}},
 		"recoloured outline of its colour":     {outline + `<circle cx="50" cy="50" r="30"/></svg>`, map[string]any{"a.svgColor": "#f00"}, at{{50, 20}: red255, {50, 50}: white255}},
+		"recoloured and stroked":               {outline + `<circle cx="50" cy="50" r="30" fill="#0f0"/></svg>`, map[string]any{"a.svgColor": "#f00", "a.stroke": "#00f"}, at{{50, 20}: blue255, {50, 50}: red255}},
+		"recoloured with what is not seen":     {`<style>.box { fill: transparent }</style>` + drawing + `<g id="a"><rect class="box" width="90" height="90"/><rect width="20" height="20"/></g></svg>`, map[string]any{"a.svgColor": "#f00"}, at{{10, 10}: red255, {50, 50}: white255}},
 		"recoloured picture":                   {img, map[string]any{"a.svgColor": "#f00"}, at{{25, 50}: red255, {75, 50}: white255}},
 		"with a border":                        {box, map[string]any{"a.borderWidth": 10.0, "a.borderColor": "#f00"}, at{{5, 25}: red255, {25, 25}: blue255, {65, 25}: red255}},
 		"stroked":                              {box, map[string]any{"a.stroke": "#f00", "a.strokeWidth": 10.0}, at{{5, 25}: red255, {25, 25}: blue255}},

@@ -280,7 +280,7 @@ func (v *Video) Finish(ctx context.Context) ([]byte, error) {
 	if v.settings.Loop {
 		loop = "0"
 	}
-	err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-i", v.path("palette.png"), "-lavfi", "paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle",
+	err := run(ctx, v.settings.MaxMemory, "ffmpeg", slices.Concat(input, []string{"-threads", "1", "-i", v.path("palette.png"), "-lavfi", "paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle",
 		"-loop", loop, "-fflags", "+bitexact", "-flags:v", "+bitexact", v.path("out.gif")})...)
 	if err != nil {
 		return nil, err

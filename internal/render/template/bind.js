@@ -728,23 +728,47 @@
     // Smaller text hangs out less, so it may fit into a box that stays as it is. Shorter text hangs out as far.
     return element.dataset.fit === 'truncate' ? height > box + hang(style) : !growsWith(element, style);
   };
-  // cutter returns the element around one that hides what is larger than itself, and is smaller; undefined if there is none.
+  // contents returns the boxes of an element's lines of text.
+  const contents = (element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return [...range.getClientRects()];
+  };
+  // cutter returns the element around one that is smaller and hides a part of its text; undefined if there is none.
   const cutter = (element) => {
-    for (let around = element.parentElement; around; around = around.parentElement) {
-      if (around.clientWidth > 0 && getComputedStyle(around).overflow !== 'visible') {
-        return around !== document.body && (element.offsetWidth > around.clientWidth + 1 || element.offsetHeight > around.clientHeight + 1) ? around : undefined;
-      }
+    let { position } = getComputedStyle(element);
+    for (let around = element.parentElement; around && around !== document.body; around = around.parentElement) {
+      const style = getComputedStyle(around);
+      const holds = style.transform !== 'none' || (position === 'absolute' ? style.position !== 'static' : position !== 'fixed');
+      if (!holds) continue; // it is not in this one
+      ({ position } = style);
+      if (around.clientWidth === 0 || style.overflow === 'visible') continue;
+      const [own, shown] = [element.getBoundingClientRect(), around.getBoundingClientRect()];
+      const isLarger = own.width > shown.width + 1 || own.height > shown.height + 1;
+      const isCut = ({ left, right, top, bottom }) => left < shown.left - 1 || right > shown.right + 1 || top < shown.top - 1 || bottom > shown.bottom + 1;
+      return isLarger && contents(element).some(isCut) ? around : undefined;
     }
     return undefined;
   };
+  // pushes reports whether an item of a flex or grid box pushes its neighbours out, and would not with min-width: 0. Such an item is as wide as its text.
+  const pushes = (element) => {
+    const { parentElement: around } = element;
+    if (getComputedStyle(element).minWidth !== 'auto' || around.scrollWidth <= around.clientWidth + 1) return false;
+    const items = [...around.children].filter((item) => item.matches('[data-fit]') && item instanceof HTMLElement).map((item) => [item, item.style.cssText]);
+    for (const [{ style }] of items) {
+      style.setProperty('min-width', '0', 'important');
+      style.setProperty('overflow', 'hidden', 'important'); // or its text would count
+    }
+    const isIn = around.scrollWidth <= around.clientWidth + 1;
+    for (const [item, own] of items) item.style.cssText = own;
+    return isIn;
+  };
+  const maxChecked = 50; // elements whose surroundings are looked at
   const fit = () => {
     // In a line, Chromium has the alternative text of an img without a picture for its size.
     for (const element of document.querySelectorAll(noImage)) if (getComputedStyle(element).display === 'inline') element.style.display = 'inline-block';
     for (const element of document.querySelectorAll('[data-fit]')) {
-      const { display, fontSize, minWidth, minHeight } = getComputedStyle(element);
-      // An item of a flex or grid box is never smaller than its text otherwise.
-      if (minWidth === 'auto') element.style.minWidth = '0';
-      if (minHeight === 'auto') element.style.minHeight = '0';
+      const { display, fontSize } = getComputedStyle(element);
       if (element.textContent.trim() !== '' && (display === 'inline' || display === 'contents' || !(element instanceof HTMLElement))) {
         warn(`data-fit="${element.dataset.fit}" does nothing: ${shorten(element.textContent)}`, `<${element.localName}> has no box that its text could fill; give it display: block or inline-block, and a size`);
         continue;
@@ -776,10 +800,13 @@
         element.textContent = `${whole.slice(0, low).join('').trimEnd()}…`;
       }
     }
-    for (const element of document.querySelectorAll('[data-fit]')) {
-      const around = element.textContent.trim() !== '' && element instanceof HTMLElement && cutter(element);
-      if (around) {
-        warn(`data-fit="${element.dataset.fit}" fits text to an element that is cut: ${shorten(element.textContent)}`,
+    for (const element of [...document.querySelectorAll('[data-fit]')].slice(0, maxChecked)) {
+      if (element.textContent.trim() === '' || !(element instanceof HTMLElement)) continue;
+      const [text, around] = [shorten(element.textContent), cutter(element)];
+      if (pushes(element)) {
+        warn(`data-fit="${element.dataset.fit}" leaves the <${element.parentElement.localName}> around it too narrow: ${text}`, 'an item of a flex or grid box is as wide as its text; min-width: 0 lets it be narrower');
+      } else if (around) {
+        warn(`data-fit="${element.dataset.fit}" fits text to an element that is cut: ${text}`,
           `it takes ${element.offsetWidth}x${element.offsetHeight} pixels of the <${around.localName}> around it, which shows ${around.clientWidth}x${around.clientHeight}; give it a size, or max-width: 100% and max-height: 100%`);
       }
     }

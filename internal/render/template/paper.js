@@ -185,11 +185,17 @@
   };
   const forced = /^(page|always|all|left|right|recto|verso)$/;
   const parted = []; // elements with a forced break between them and what is beside them
-  const isBeside = (node) => (node instanceof Element ? getComputedStyle(node).display !== 'none' : node instanceof Text && node.data.trim() !== '');
+  const isBeside = (node) => {
+    if (!(node instanceof Element)) return node instanceof Text && node.data.trim() !== '';
+    const { display, position } = getComputedStyle(node);
+    return display !== 'none' && !isOff(position);
+  };
+  const isOff = (position) => position === 'absolute' || position === 'fixed';
   const isParted = (element, style, property, sibling) => {
     if (!forced.test(style.getPropertyValue(property)) || /^(inline|contents)$/.test(style.display) || inColumns(element)) return false;
     for (let within = element; within; within = within.parentElement) { // a break of the last child is its parent's, too
       for (let beside = within[sibling]; beside; beside = beside[sibling]) if (isBeside(beside)) return true;
+      if (isOff(getComputedStyle(within).position)) return false;
     }
     return false;
   };

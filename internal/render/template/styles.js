@@ -276,11 +276,13 @@
     }
   };
   const colourBackground = (element, key, value) => put(element, key, isGradient(value) ? 'background-image' : 'background-color', value);
+  // paints reports whether an element has a fill or a stroke that can be seen.
+  const paints = (element, property) => !/^none$|^rgba\(.*, 0\)$/.test(computed(element, property));
   // partsOf returns what a drawing paints besides itself.
   const partsOf = (element) => [...element.querySelectorAll('*')].filter((part) => part instanceof SVGGraphicsElement && !part.closest('mask, clipPath'));
   // colourShape sets a property of a drawing, and of its parts that have one of their own.
   const colourShape = (element, key, property, value) => {
-    const parts = partsOf(element).filter((part) => computed(part, property) !== 'none');
+    const parts = partsOf(element).filter((part) => paints(part, property));
     const set = put(element, key, property, value);
     if (set) for (const part of parts) if (computed(part, property) !== computed(element, property)) override(part, property, text(value));
     return set;
@@ -302,7 +304,8 @@
   const colourPicture = (element, key, value) => {
     if (!supports('color', text(value))) return put(element, key, 'color', value);
     if (isSVG(element)) {
-      const painted = [element, ...partsOf(element)].flatMap((part) => ['fill', 'stroke'].filter((property) => computed(part, property) !== 'none').map((property) => [part, property]));
+      const open = ['fill', 'stroke'].filter((property) => !given.get(element)?.has(property)); // the others have modifications of their own
+      const painted = [element, ...partsOf(element)].flatMap((part) => open.filter((property) => paints(part, property)).map((property) => [part, property]));
       override(element, 'color', text(value));
       for (const [part, property] of painted) override(part, property, text(value));
       return 'fill';
