@@ -72,6 +72,14 @@ var (
 // IsPath tells whether a value of data-param and the like may name a value, as the renderer's own script tells.
 func IsPath(value string) bool { return isPath.MatchString(value) && !noPath.MatchString(value) }
 
+// hasOperators matches a condition with words of other template languages.
+var hasOperators = regexp.MustCompile(`^not\s|\s(?:and|or)\s`)
+
+// IsCondition reports whether a binding is a data-if with words for operators, such as "not open": no value has this name.
+func (b Binding) IsCondition() bool {
+	return b.Attribute == "data-if" && hasOperators.MatchString(b.Path)
+}
+
 // MaxDepth is how deep the elements of a page may be nested that Parse reads. Browsers show deeper ones too.
 const MaxDepth = 512
 

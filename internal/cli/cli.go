@@ -220,6 +220,9 @@ func flagError(c *cobra.Command, err error) error {
 		if near := nearest.Name(given, names); near != "" && len(given) > 1 {
 			return fmt.Errorf("%w; did you mean --%s?", err, near)
 		}
+		if given == "f" && c.Name() == "render" {
+			return fmt.Errorf("%w; kubectl apply -f creates the jobs of a file", err)
+		}
 		return err
 	}
 	invalid := (*pflag.InvalidValueError)(nil)

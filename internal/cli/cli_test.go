@@ -348,6 +348,7 @@ func TestUsageErrors(t *testing.T) {
 		"no flag at all":     {args: []string{"render", "x", "--colour", "red"}, text: "unknown flag: --colour\n"},
 		"no number":          {args: []string{"render", "x", "--quality", "high"}, text: `invalid argument "high" for --quality: it must be a whole number`},
 		"a range of pages":   {args: []string{"preview", "x", "--pages", "1-2"}, text: `invalid argument "1-2" for --pages: it must be whole numbers with commas between them, such as 1,3`},
+		"jobs of a file":     {args: []string{"render", "-f", "jobs.yaml"}, text: "kubectl apply -f creates the jobs of a file"},
 		"fetch as JSON":      {args: []string{"fetch", "x", "-o", "json"}, text: "-o json: fetch writes files into a folder, and ./json is one; kubectl get renderjob x -o json prints the job"},
 		"fetch as a picture": {args: []string{"fetch", "x", "-o", "JPG"}, text: "-o JPG: a job's files have the format that it was rendered in; ./JPG is a folder"},
 		"a time, no unit":    {args: []string{"fetch", "x", "--timeout", "30"}, text: `invalid argument "30" for --timeout: it must be a time with its unit, such as 30s or 10m`},

@@ -167,6 +167,10 @@ func (l *linter) checkPage(name, source string) {
 	page := bindings.Read(source)
 	l.scripted = l.scripted || page.Scripted
 	l.checkBindings(name, page)
+	shown := map[string]bool{}
+	for _, b := range page.Bindings {
+		shown[b.Path] = shown[b.Path] || b.Attribute == "data-param"
+	}
 	root := bindings.Parse(source)
 	if root == nil {
 		l.add(TooDeep, Warning, "page "+name, "its elements are nested deeper than %d, so nothing is known of what it binds, and browsers move what is deeper; close each element, and nest fewer", bindings.MaxDepth)
@@ -202,6 +206,9 @@ func (l *linter) checkPage(name, source string) {
 			l.checkShown(n, where)
 		}
 		l.checkAttributes(n, where, code)
+		if condition := (bindings.Binding{Attribute: "data-if", Path: bindings.Attribute(n, "data-if")}); condition.IsCondition() && !shown[condition.Path] {
+			l.checkCondition(condition.Path, where)
+		}
 		l.checkFiles(n, where, filled)
 	}
 }
@@ -252,10 +259,13 @@ func (l *linter) checkPlaceholders(text, where string, in place) {
 	}
 }
 
+// ofPeople matches the handlers of what only people do. bind.js has the same.
+var ofPeople = regexp.MustCompile(`^on(?:(?:dbl|aux)?click|contextmenu|(?:mouse|pointer|key|touch|drag|focus).*|drop|wheel|submit|reset|(?:before)?input|change|invalid|select|copy|cut|paste|blur)$`)
+
 // hasCode reports whether a page has a script, which may fill placeholders.
 func hasCode(root *html.Node) bool {
 	for n := range root.Descendants() {
-		if n.DataAtom == atom.Script || slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return strings.HasPrefix(a.Key, "on") }) {
+		if n.DataAtom == atom.Script || slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return strings.HasPrefix(a.Key, "on") && !ofPeople.MatchString(a.Key) }) {
 			return true
 		}
 	}
@@ -321,7 +331,7 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 			}
 			continue
 		}
-		if !strings.HasPrefix(a.Key, "data") || a.Key == "data-id" {
+		if !strings.HasPrefix(a.Key, "dat") || a.Key == "data-id" {
 			continue
 		}
 		near := slices.DeleteFunc(slices.Sorted(maps.Keys(attributes)), func(name string) bool {
@@ -336,6 +346,16 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 			l.about(a.Key)
 		}
 	}
+}
+
+// checkCondition says what a data-if with words for operators may mean. A render warns of the same: bind.js.
+func (l *linter) checkCondition(text, where string) {
+	todo := "it must be one name, such as open, or !open for the opposite; an element within another asks for both"
+	if words := strings.Fields(text); len(words) == 2 {
+		todo = fmt.Sprintf("did you mean data-if=%q?", "!"+cut(words[1]))
+	}
+	l.add(UnknownAttribute, Warning, where, "data-if=%q names no value: %s", cut(text), todo)
+	l.about(fmt.Sprintf("data-if=%q", text))
 }
 
 // words are those that a page's code has, in lower case, and after "dataset." its properties. A template may have as many attributes as words, so
@@ -386,7 +406,7 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 	}
 	unknown := map[string]bool{}
 	for _, b := range p.Bindings {
-		if !bindings.IsPath(b.Path) || strings.HasPrefix(b.Path, "!") { // one exclamation mark is no part of the path
+		if b.IsCondition() || !bindings.IsPath(b.Path) || strings.HasPrefix(b.Path, "!") { // one exclamation mark is no part of the path
 			for _, word := range strings.FieldsFunc(b.Path, notInNames) {
 				l.used[word] = true // checkAttributes says what is wrong
 			}

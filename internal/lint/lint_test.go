@@ -82,7 +82,18 @@ func TestTemplate(t *testing.T) {
 			parameters: []platenv1alpha1.Parameter{{Name: "accent", Type: "color"}}, page: `<p id="bar" data-param="accent">x</p>`, want: []string{"unknown-binding warning page front, <p id=bar>"},
 			message: `data-param="accent" shows the colour's name as text: remove it; the modifications bar.color and bar.backgroundColor colour the element, without a parameter`,
 		},
-		"a parameter of a script": {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
+		"a condition of another language": {
+			parameters: headline, page: `<h1 data-param="headline">x</h1><p data-if="not open">x</p>`, want: []string{`unknown-attribute warning page front, <p>`},
+			message: `data-if="not open" names no value: did you mean data-if="!open"?`,
+		},
+		"two conditions": {
+			page: `<p data-if="open and sale">x</p><i data-param="salt and pepper">x</i><b data-if="salt and pepper">y</b>`, want: []string{`unknown-attribute warning page front, <p>`},
+			message: `names no value: it must be one name, such as open, or !open for the opposite; an element within another asks for both`,
+		},
+		"another spelling of data":    {page: `<p date-param="headline" datetime="x">x</p>`, want: []string{"unknown-attribute warning page front, <p>"}, message: "date-param is no attribute of Platen; did you mean data-param?"},
+		"a placeholder with a button": {page: `<p>{{price}}</p><button onclick="buy()" onmouseover="x()">x</button>`, want: []string{"placeholder warning page front, <p>"}, message: "{{price}}"},
+		"a placeholder with an image": {page: `<p>{{price}}</p><img alt="" onload="fill()">`},
+		"a parameter of a script":     {parameters: headline, page: `<script>draw(platen.modifications.headline)</script>`},
 		"a parameter of no script": {
 			parameters: headline, page: `<script>draw(platen.modifications.accent)</script>`, want: []string{"unused-parameter warning spec.parameters[0]"}, message: "no page uses the parameter 'headline'",
 		},

@@ -109,7 +109,7 @@ func Lint(ctx context.Context, r Request) ([]lint.Finding, error) {
 }
 
 // ofAttribute matches the title of a warning of bind.js that names a wrong attribute.
-var ofAttribute = regexp.MustCompile(`(?s)^(data.*) (?:is no attribute of Platen|does nothing|names no value)$`)
+var ofAttribute = regexp.MustCompile(`(?s)^(dat.*) (?:is no attribute of Platen|does nothing|names no value)$`)
 
 // finding turns a warning of a page into a finding.
 func finding(page string, w render.Warning) lint.Finding {

@@ -340,6 +340,22 @@ func TestModificationsThatAreNotUsed(t *testing.T) {
 	}
 }
 
+// Conditions of other template languages hide what they are on.
+func TestConditionsOfOtherLanguages(t *testing.T) {
+	picture := task("png", `<p data-if="not open">a</p><p data-if="open and sale">b</p><i data-param="salt and pepper">x</i><b data-if="salt and pepper">y</b><b data-if="this or that">y</b><i date-param="open">x</i>`)
+	picture.Modifications = map[string]any{"open": false, "this or that": "x"}
+	picture.MayBeUnused = []string{"open"}
+	_, warnings := run(t, start(t), picture)
+	want := []render.Warning{
+		{Title: `data-if="not open" names no value`, Details: `did you mean data-if="!open"?`},
+		{Title: `data-if="open and sale" names no value`, Details: "it must be one name, such as open, or !open for the opposite; an element within another asks for both"},
+		{Title: "date-param is no attribute of Platen", Details: "did you mean data-param?"},
+	}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 // A script that reads values by name uses these alone: a render warns of what lint and the plugin warn of.
 func TestModificationsThatScriptsRead(t *testing.T) {
 	b := start(t)

@@ -407,7 +407,15 @@
 
   // hasCode reports whether a page has a script, which may do anything with it.
   let coded;
-  const hasCode = () => (coded ??= document.scripts.length > 0 || document.evaluate('boolean(//@*[starts-with(name(), "on")])', document, null, XPathResult.BOOLEAN_TYPE).booleanValue);
+  const hasCode = () => (coded ??= document.scripts.length > 0 || handles());
+  // ofPeople matches the handlers of what only people do. Package lint has the same.
+  const ofPeople = /^on(?:(?:dbl|aux)?click|contextmenu|(?:mouse|pointer|key|touch|drag|focus).*|drop|wheel|submit|reset|(?:before)?input|change|invalid|select|copy|cut|paste|blur)$/;
+  // handles reports whether an attribute has code that runs by itself, such as onload.
+  const handles = () => {
+    const found = document.evaluate('//@*[starts-with(name(), "on")]', document, null, XPathResult.ORDERED_NODE_ITERATOR_TYPE);
+    for (let attribute = found.iterateNext(); attribute; attribute = found.iterateNext()) if (!ofPeople.test(attribute.name)) return true;
+    return false;
+  };
   // thinned has the elements that remove has taken a part of.
   const thinned = new WeakSet();
   const remove = (element) => {
@@ -640,7 +648,7 @@
       const property = name.replace(/^data-?/, '').replaceAll('-', '');
       return new RegExp(`(^|[^\\w-])(${name}|dataset\\.${property})($|[^\\w-])`, 'i').test(code);
     };
-    const found = document.evaluate('//@*[starts-with(name(), "data")]', document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
+    const found = document.evaluate('//@*[starts-with(name(), "dat")]', document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE);
     const seen = new Set();
     for (let i = 0; i < found.snapshotLength; i++) {
       const { name, value } = found.snapshotItem(i);
@@ -654,7 +662,10 @@
       }
       const takes = attributes.get(name);
       if (takes && !takes.includes(value)) warn(`${pair} does nothing`, `it must be ${takes.join(' or ')}`);
-      if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
+      if (name === 'data-if' && /^not\s|\s(?:and|or)\s/.test(value) && !Object.hasOwn(modifications, value) && document.querySelector(`[data-param=${show(value)}]`) === null) {
+        const [, opposite] = /^not\s+(\S+)$/.exec(value) ?? [];
+        warn(`${pair} names no value`, opposite ? `did you mean data-if="!${opposite}"?` : 'it must be one name, such as open, or !open for the opposite; an element within another asks for both');
+      } else if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
     }
   };
   // placeholder matches one of another template language, such as {{headline}} or {{{headline}}}. Package lint has the same.
