@@ -133,13 +133,24 @@ func FieldsOf(object string, fields []string) string {
 	return fmt.Sprintf("the template uses these fields of %.100s: %.500s", object, strings.Join(shown, ", "))
 }
 
-// OfValue says of a style whose key names a value in place of an element how to give an element the style; empty if the key names no value.
-func OfValue(key string, names []string) string {
-	value, style, ok := strings.Cut(key, ".")
+// OfValue says of a key that names a value in place of an element what is meant: the style of what shows a field of a list's items, a field of the items, or
+// an element with the value's name. names are those of values, and ids those of elements. It is empty if the key names no value.
+func OfValue(key string, names, ids []string) string {
+	value, rest, ok := strings.Cut(key, ".")
 	if !ok || !slices.Contains(names, value) {
 		return ""
 	}
-	return fmt.Sprintf("no data-param shows the value %[1]s: give an element the id %[1]s, or name what shows the items of a list, as in item.%[2]s", value, style)
+	field, style, inside := strings.Cut(rest, ".")
+	switch {
+	case inside && slices.Contains(ids, field):
+		return fmt.Sprintf("did you mean %s.%s?", field, style)
+	case slices.Contains(names, rest):
+		return fmt.Sprintf(`if %[1]s is a list, give its items as JSON, such as %[1]s=[{"%[2]s": "..."}]`, value, rest)
+	case slices.Contains(ids, "item"):
+		return fmt.Sprintf("no data-param shows the value %[1]s: give an element the id %[1]s, or name what shows the items of a list, as in item.%[2]s", value, rest)
+	default:
+		return fmt.Sprintf("no data-param shows the value %[1]s: give an element the id %[1]s", value)
+	}
 }
 
 // NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.

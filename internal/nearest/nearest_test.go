@@ -50,10 +50,16 @@ func TestOfElement(t *testing.T) {
 
 func TestOfValue(t *testing.T) {
 	const want = "no data-param shows the value tags: give an element the id tags, or name what shows the items of a list, as in item.color"
-	for key, want := range map[string]string{"tags.color": want, "tag.color": "", "tags": "", "": ""} {
-		if got := OfValue(key, []string{"tags", "item"}); got != want {
+	for key, want := range map[string]string{
+		"tags.color": want, "tag.color": "", "tags": "", "": "",
+		"tags.title.color": "did you mean title.color?", "tags.title": `if tags is a list, give its items as JSON, such as tags=[{"title": "..."}]`,
+	} {
+		if got := OfValue(key, []string{"tags", "item", "title"}, []string{"item", "title"}); got != want {
 			t.Errorf("%q: %q, want %q", key, got, want)
 		}
+	}
+	if got, want := OfValue("tags.color", []string{"tags"}, nil), "no data-param shows the value tags: give an element the id tags"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

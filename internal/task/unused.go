@@ -66,7 +66,7 @@ func UnusedKeys(keys []string, total int, html func(page int) (string, bool)) []
 		case near != "":
 			u.Hint = fmt.Sprintf("did you mean %s?", near)
 		default:
-			u.Hint = cmp.Or(nearest.OfElement(name, elements), nearest.Fields(name, known), nearest.OfValue(name, known))
+			u.Hint = cmp.Or(nearest.OfElement(name, elements), nearest.Fields(name, known), nearest.OfValue(name, known, elements))
 			for n := 1; n <= total && number != "" && u.Hint == ""; n++ {
 				u.Hint = onOtherPage(n, names(n), name)
 			}

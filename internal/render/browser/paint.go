@@ -309,7 +309,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 		hint = "; " + nearest.NoValue
 	} else if near := nearest.Key(key, names, elements, total); near != "" {
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
-	} else if other := cmp.Or(nearest.Unquoted(key, names), nearest.OfElement(name, elements), nearest.Fields(name, names), nearest.OfValue(name, names)); other != "" {
+	} else if other := cmp.Or(nearest.Unquoted(key, names), nearest.OfElement(name, elements), nearest.Fields(name, names), nearest.OfValue(name, names, elements)); other != "" {
 		hint = "; " + other
 	}
 	switch {

@@ -524,7 +524,7 @@ func TestLinksOfWhatIsNoLink(t *testing.T) {
 	picture.Modifications = map[string]any{"title.href": url, "logo.href": url, "list": []any{url, url}, "a.href": url, "drawn.href": url, "style.href": url}
 	_, warnings := run(t, start(t), picture)
 	want := []render.Warning{
-		{Title: "Modification item: the element b is no link", Details: `only an a is a link; put the b into one, such as <a data-param-href="shop">`},
+		{Title: "Modification list[0]: the element b is no link", Details: `only an a is a link; put the b into one, such as <a data-param-href="shop">`},
 		{Title: "Modification logo.href: the element img is no link", Details: `only an a is a link; put the img into one, such as <a data-param-href="shop">`},
 		{Title: "Modification title.href: the element p is no link", Details: `only an a is a link; put the p into one, such as <a data-param-href="shop">`},
 	}
@@ -908,6 +908,23 @@ func TestAPictureWithoutAValuePaintsNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An item without a picture has an empty text for it, and a wrong address is named by its place.
+func TestPicturesOfItems(t *testing.T) {
+	const file = `data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20style='background:lime'/%3E`
+	picture := task("png", `<!doctype html><body style="margin:0;font-size:0"><p data-each="stories" style="margin:0"><img data-param="picture" src="`+file+`" width="20" height="20"><picture><source srcset="`+file+`"><img data-param="picture" width="20" height="20"></picture><a data-param-href="url"></a></p>`)
+	picture.Modifications = map[string]any{"stories": []any{map[string]any{"picture": file, "url": ""}, map[string]any{"picture": "", "url": "x"}, map[string]any{"picture": "a.png", "url": ""}}}
+	outputs, warnings := run(t, start(t), picture)
+	if want := []string{`Modification stories[1].url: "x" is no link that is allowed`, `Modification stories[2].picture: "a.png" is no image URL`}; !slices.Equal(slices.Compact(titlesOf(warnings)), want) {
+		t.Errorf("warnings %q, want %q", titlesOf(warnings), want)
+	}
+	img, _ := decode(t, outputs[0].Data)
+	for at, want := range map[image.Point]color.RGBA{{10, 10}: green255, {30, 10}: green255, {10, 30}: white255, {30, 30}: white255, {10, 50}: green255} {
+		if !near(img, at.X, at.Y, want) {
+			t.Errorf("%v: %v, want %v", at, img.At(at.X, at.Y), want)
+		}
 	}
 }
 

@@ -231,6 +231,8 @@
     if (within.scope !== scope) return placeOf(path, scope, within.outer);
     return [`${within.place}[${within.index}]`, path.replace(/^item(\.|$)/, '')].filter(Boolean).join('.');
   };
+  // nameOf returns the name of a value for a person: that of the modification, or its place in an item, such as stories[1].picture.
+  const nameOf = (path, scope, within) => (scope === modifications ? path : placeOf(path, scope, within));
   // allowedURL returns a URL with one of the schemes. The page has no address, so nothing is relative to it.
   const allowedURL = (value, schemes) => {
     try {
@@ -245,6 +247,12 @@
   const replaced = new Set();
   share('replaced', replaced);
   const setImage = (element, key, value) => {
+    if (element.src && value === '') replaced.add(element.src);
+    if (value === '') { // no picture, in place of that of the template
+      for (const source of element.parentElement?.matches('picture') ? element.parentElement.querySelectorAll('source') : []) source.remove();
+      for (const address of ['src', 'srcset', 'href']) element.removeAttribute(address);
+      return;
+    }
     const url = allowedURL(value, ['http:', 'https:', 'data:', 'blob:']);
     if (url && element.src) replaced.add(element.src);
     if (url) element.setAttribute(element instanceof SVGImageElement ? 'href' : 'src', url);
@@ -267,8 +275,8 @@
       warn(`Modification ${key}: ${show(value)} is no link that is allowed`, 'it must begin with http://, https://, mailto: or tel:');
     } else if (element.matches('a, area, link, base')) {
       element.setAttribute('href', url);
-    } else if (!doubts.has(`${key}<>`)) {
-      doubts.add(`${key}<>`);
+    } else if (!doubts.has(`${key.replace(/\[\d+\]/g, '[]')}<>`)) {
+      doubts.add(`${key.replace(/\[\d+\]/g, '[]')}<>`);
       warn(`Modification ${key}: the element ${localName} is no link`, `only an a is a link; put the ${localName} into one, such as <a data-param-href="shop">`);
     }
   };
@@ -469,7 +477,7 @@
     }
     for (const element of root.querySelectorAll('[data-param]')) {
       const key = element.dataset.param;
-      const value = lookup(key, scopes);
+      const { value, scope } = locate(key, scopes);
       if (value === undefined && element.dataset.bound !== '') checkPath('data-param', key, scopes, within);
       if ((value === undefined || value === null) && element.dataset.bound !== '' && within) checkField(key, element, within);
       if (value === undefined || value === null || element.dataset.bound === '') continue;
@@ -478,7 +486,7 @@
       if (textless.test(element.localName) && !hasCode()) {
         warn(`data-param="${key}" shows nothing: the element ${element.localName} has no text`, 'bind an img to a picture, and any other value to an element with text');
       }
-      if (isImage(element)) setImage(element, key, value);
+      if (isImage(element)) setImage(element, nameOf(key, scope, within), value);
       else if (!setField(element, key, value, text, scopes, within)) setText(element, text);
       if (typeof value === 'object' && !isImage(element) && !doubts.has(`${key}{}`)) {
         doubts.add(`${key}{}`);
@@ -487,9 +495,9 @@
       }
     }
     for (const element of root.querySelectorAll('[data-param-href]')) {
-      const value = lookup(element.dataset.paramHref, scopes);
+      const { value, scope } = locate(element.dataset.paramHref, scopes);
       if (value === undefined) checkPath('data-param-href', element.dataset.paramHref, scopes, within);
-      if (value !== undefined && value !== null) setLink(element, element.dataset.paramHref, value);
+      if (value !== undefined && value !== null) setLink(element, nameOf(element.dataset.paramHref, scope, within), value);
     }
   };
 
@@ -533,7 +541,13 @@
     const behind = {}; // colour and image of the page's background
     share('isStyle', (name) => styles().known(name));
     share('meantStyle', (name) => styles().meant(name));
-    for (const [key, value] of Object.entries(modifications)) {
+    // A style of an element is for what is in it, too, unless that has one of its own: so the outer elements come first.
+    const depthOf = (key) => {
+      let depth = 0;
+      for (let element = key.indexOf('.') > 0 && find(key.slice(0, key.indexOf('.')))[0]; element; element = element.parentElement) depth++;
+      return depth;
+    };
+    for (const [key, value] of Object.entries(modifications).map((entry) => [depthOf(entry[0]), entry]).sort(([a], [b]) => a - b).map(([, entry]) => entry)) {
       const dot = key.indexOf('.');
       if (value === null || value === '') continue; // not given
       if (key === 'canvasBackgroundColor') {
@@ -825,7 +839,7 @@
   share('fit', fit);
 
   // noImage matches an img that nothing gives a picture. Chromium paints a frame in its place, or an icon and its alternative text.
-  const noImage = 'img[data-param]:not([hidden], [src]:not([src=""]), [srcset], picture > img)';
+  const noImage = 'img[data-param]:not([hidden], [src]:not([src=""]), [srcset], picture:has(source) > img)';
   // addRule adds a rule that gives way to those of the page.
   const addRule = (selector, declaration) => {
     const sheet = new CSSStyleSheet();
