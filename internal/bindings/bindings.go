@@ -73,7 +73,7 @@ var (
 func IsPath(value string) bool { return isPath.MatchString(value) && !noPath.MatchString(value) }
 
 // hasOperators matches a condition with words of other template languages.
-var hasOperators = regexp.MustCompile(`^not\s|\s(?:and|or)\s`)
+var hasOperators = regexp.MustCompile(`(?i)^not\s|\s(?:and|or)\s`)
 
 // IsCondition reports whether a binding is a data-if with words for operators, such as "not open": no value has this name.
 func (b Binding) IsCondition() bool {

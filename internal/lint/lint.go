@@ -206,7 +206,7 @@ func (l *linter) checkPage(name, source string) {
 			l.checkShown(n, where)
 		}
 		l.checkAttributes(n, where, code)
-		if condition := (bindings.Binding{Attribute: "data-if", Path: bindings.Attribute(n, "data-if")}); condition.IsCondition() && !shown[condition.Path] {
+		if condition := (bindings.Binding{Attribute: "data-if", Path: bindings.Attribute(n, "data-if")}); condition.IsCondition() && !shown[condition.Path] && (!repeated(n) || strings.EqualFold(strings.Fields(condition.Path)[0], "not")) {
 			l.checkCondition(condition.Path, where)
 		}
 		l.checkFiles(n, where, filled)
@@ -325,7 +325,7 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 			case takes != nil && !slices.Contains(takes, a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
 				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
-			case takes == nil && !bindings.IsPath(a.Val):
+			case takes == nil && !bindings.IsPath(a.Val) && !(bindings.Binding{Attribute: a.Key, Path: a.Val}).IsCondition():
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item", a.Key, begin(a.Val))
 				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
 			}
@@ -351,7 +351,7 @@ func (l *linter) checkAttributes(n *html.Node, where string, code words) {
 // checkCondition says what a data-if with words for operators may mean. A render warns of the same: bind.js.
 func (l *linter) checkCondition(text, where string) {
 	todo := "it must be one name, such as open, or !open for the opposite; an element within another asks for both"
-	if words := strings.Fields(text); len(words) == 2 {
+	if words := strings.Fields(text); len(words) == 2 && strings.EqualFold(words[0], "not") && bindings.IsPath(words[1]) && !strings.HasPrefix(words[1], "!") {
 		todo = fmt.Sprintf("did you mean data-if=%q?", "!"+cut(words[1]))
 	}
 	l.add(UnknownAttribute, Warning, where, "data-if=%q names no value: %s", cut(text), todo)

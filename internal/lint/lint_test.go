@@ -86,6 +86,10 @@ func TestTemplate(t *testing.T) {
 			parameters: headline, page: `<h1 data-param="headline">x</h1><p data-if="not open">x</p>`, want: []string{`unknown-attribute warning page front, <p>`},
 			message: `data-if="not open" names no value: did you mean data-if="!open"?`,
 		},
+		"conditions with signs": {
+			page: `<p data-if="NOT items|length"></p><p data-if="a > 5 and b"></p><p data-if="not !open"></p><li data-each="rows"><i data-if="bed and breakfast"></i><b data-if="not open"></b></li>`,
+			want: []string{"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <b>"}, message: "names no value: it must be one name",
+		},
 		"two conditions": {
 			page: `<p data-if="open and sale">x</p><i data-param="salt and pepper">x</i><b data-if="salt and pepper">y</b>`, want: []string{`unknown-attribute warning page front, <p>`},
 			message: `names no value: it must be one name, such as open, or !open for the opposite; an element within another asks for both`,

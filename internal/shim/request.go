@@ -1221,7 +1221,7 @@ func checkConnectionOptions(connections []ConnectionOptions, wrong *fieldsError)
 		refuse(&FieldError{"connections", fmt.Sprintf("has %d items; it must have at most %d", n, maxConnections)})
 		return
 	}
-	var before []ConnectionOptions
+	before := map[string]ConnectionOptions{} // by their places
 	for i, c := range connections {
 		at := wrong.places.at("connections", i)
 		bad := wrong.names(at)
@@ -1230,7 +1230,7 @@ func checkConnectionOptions(connections []ConnectionOptions, wrong *fieldsError)
 		}
 		if !bad { // else it may not be the one that it says
 			refuse(checkTwiceNamed(before, c, at))
-			before = append(before, c)
+			before[at] = c
 		}
 	}
 }
@@ -1239,9 +1239,10 @@ func checkConnectionOptions(connections []ConnectionOptions, wrong *fieldsError)
 const maxConnections = 4
 
 // checkTwiceNamed returns an error for a connection that is, or may be, one of those before it: its files would go to one folder only.
-func checkTwiceNamed(before []ConnectionOptions, c ConnectionOptions, path string) error {
+func checkTwiceNamed(before map[string]ConnectionOptions, c ConnectionOptions, path string) error {
 	name := strings.TrimSpace(c.Name)
-	for _, b := range before {
+	for _, place := range slices.Sorted(maps.Keys(before)) {
+		b := before[place]
 		other := strings.TrimSpace(b.Name)
 		if b.Provider != c.Provider || name != other && name != "" && other != "" {
 			continue
@@ -1249,6 +1250,9 @@ func checkTwiceNamed(before []ConnectionOptions, c ConnectionOptions, path strin
 		const remedy = "is there twice: a request uploads to one folder of a connection; send another request for a second folder"
 		switch {
 		case name != other:
+			if name != "" {
+				path = place // that has none
+			}
 			return &FieldError{path + ".name", fmt.Sprintf("must be given, as must that of every other connection to %s: without one, it may be the same connection", c.Provider)}
 		case name != "":
 			return &FieldError{path + ".name", fmt.Sprintf("'%.100s' %s", name, remedy)}

@@ -676,9 +676,10 @@
       }
       const takes = attributes.get(name);
       if (takes && !takes.includes(value)) warn(`${pair} does nothing`, `it must be ${takes.join(' or ')}`);
-      if (name === 'data-if' && /^not\s|\s(?:and|or)\s/.test(value) && !Object.hasOwn(modifications, value) && document.querySelector(`[data-param=${show(value)}]`) === null) {
-        const [, opposite] = /^not\s+(\S+)$/.exec(value) ?? [];
-        warn(`${pair} names no value`, opposite ? `did you mean data-if="!${opposite}"?` : 'it must be one name, such as open, or !open for the opposite; an element within another asks for both');
+      const words = name === 'data-if' && (/^not\s/i.test(value) || /\s(?:and|or)\s/i.test(value) && !found.snapshotItem(i).ownerElement.closest('[data-each]'));
+      if (words && !Object.hasOwn(modifications, value) && document.querySelector(`[data-param=${show(value)}]`) === null) {
+        const [, opposite] = /^not\s+([^\s!]+)$/i.exec(value) ?? [];
+        warn(`${pair} names no value`, opposite && isPath(opposite) ? `did you mean data-if="!${opposite}"?` : 'it must be one name, such as open, or !open for the opposite; an element within another asks for both');
       } else if (!takes && !isPath(value)) warn(`${pair} names no value`, 'it must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item');
     }
   };
@@ -775,19 +776,24 @@
     }
     return undefined;
   };
-  // pushes reports whether an item of a flex or grid box pushes its neighbours out, and would not with min-width: 0. Such an item is as wide as its text.
-  const pushes = (element) => {
-    const { parentElement: around } = element;
-    if (getComputedStyle(element).minWidth !== 'auto' || around.scrollWidth <= around.clientWidth + 1) return false;
-    const items = [...around.children].filter((item) => item.matches('[data-fit]') && item instanceof HTMLElement).map((item) => [item, item.style.cssText]);
-    for (const [{ style }] of items) {
-      style.setProperty('min-width', '0', 'important');
-      style.setProperty('overflow', 'hidden', 'important'); // or its text would count
+  // letsIn returns the style with which the data-fit items of a flex or grid box would let their neighbours in; undefined if these are in, or if none does.
+  // Such an item is as large as its text by itself.
+  const letsIn = (around) => {
+    const items = [...around.children].filter((item) => item.matches('[data-fit]') && item instanceof HTMLElement);
+    for (const [property, size, room, own] of [['min-width', 'scrollWidth', 'clientWidth', 'offsetWidth'], ['min-height', 'scrollHeight', 'clientHeight', 'offsetHeight']]) {
+      const open = items.filter((item) => computed(item, property) === 'auto').map((item) => [item, item.style.cssText, item[own]]);
+      if (open.length === 0 || around[size] <= around[room] + 1) continue;
+      for (const [{ style }] of open) {
+        style.setProperty(property, '0', 'important');
+        style.setProperty('overflow', 'hidden', 'important'); // or its text would count
+      }
+      const isIn = around[size] <= around[room] + 1 && open.some(([item, , before]) => item[own] < before);
+      for (const [item, before] of open) item.style.cssText = before;
+      if (isIn) return property;
     }
-    const isIn = around.scrollWidth <= around.clientWidth + 1;
-    for (const [item, own] of items) item.style.cssText = own;
-    return isIn;
+    return undefined;
   };
+  const computed = (element, property) => getComputedStyle(element).getPropertyValue(property);
   const maxChecked = 50; // elements whose surroundings are looked at
   const fit = () => {
     // In a line, Chromium has the alternative text of an img without a picture for its size.
@@ -825,11 +831,15 @@
         element.textContent = `${whole.slice(0, low).join('').trimEnd()}…`;
       }
     }
+    const boxes = new Set();
     for (const element of [...document.querySelectorAll('[data-fit]')].slice(0, maxChecked)) {
-      if (element.textContent.trim() === '' || !(element instanceof HTMLElement)) continue;
-      const [text, around] = [shorten(element.textContent), cutter(element)];
-      if (pushes(element)) {
-        warn(`data-fit="${element.dataset.fit}" leaves the <${element.parentElement.localName}> around it too narrow: ${text}`, 'an item of a flex or grid box is as wide as its text; min-width: 0 lets it be narrower');
+      if (element.textContent.trim() === '' || !(element instanceof HTMLElement) || boxes.has(element.parentElement)) continue;
+      const text = shorten(element.textContent);
+      const property = letsIn(element.parentElement);
+      const around = cutter(element);
+      if (property) {
+        boxes.add(element.parentElement);
+        warn(`data-fit="${element.dataset.fit}" leaves the <${element.parentElement.localName}> around it too small: ${text}`, `an item of a flex or grid box is as large as its text; ${property}: 0 lets it be smaller`);
       } else if (around) {
         warn(`data-fit="${element.dataset.fit}" fits text to an element that is cut: ${text}`,
           `it takes ${element.offsetWidth}x${element.offsetHeight} pixels of the <${around.localName}> around it, which shows ${around.clientWidth}x${around.clientHeight}; give it a size, or max-width: 100% and max-height: 100%`);

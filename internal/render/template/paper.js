@@ -194,8 +194,8 @@
   const isParted = (element, style, property, sibling) => {
     if (!forced.test(style.getPropertyValue(property)) || /^(inline|contents)$/.test(style.display) || inColumns(element)) return false;
     for (let within = element; within; within = within.parentElement) { // a break of the last child is its parent's, too
-      for (let beside = within[sibling]; beside; beside = beside[sibling]) if (isBeside(beside)) return true;
       if (isOff(getComputedStyle(within).position)) return false;
+      for (let beside = within[sibling]; beside; beside = beside[sibling]) if (isBeside(beside)) return true;
     }
     return false;
   };

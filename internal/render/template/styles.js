@@ -127,8 +127,10 @@
           continue;
         }
         override(element, 'box-shadow', make('', 'black', '0px', '0px', '0px', '0px'));
-        if (['x', 'y', 'blur', 'spread'].every((part) => parseFloat(box[part] ?? '0') === 0)) {
-          warn(`Modification ${box.key} shows nothing: the shadow is as large as its element`, `give it ${box.key.slice(0, box.key.lastIndexOf('.'))}.boxShadowBlur, too, for instance`);
+        const sizes = { Blur: box.blur, Spread: box.spread, X: box.x, Y: box.y };
+        if (Object.values(sizes).every((size = '0') => parseFloat(size) === 0)) {
+          const open = Object.keys(sizes).find((part) => sizes[part] === undefined) ?? 'Blur';
+          warn(`Modification ${box.key} shows nothing: the shadow is as large as its element`, `give it ${box.key.slice(0, box.key.lastIndexOf('.'))}.boxShadow${open}, too, for instance`);
         }
       }
     }
@@ -189,6 +191,7 @@
       const { transformBox, transformOrigin, transform } = getComputedStyle(element);
       const { a, b, c, d, e, f } = new DOMMatrix(transform === 'none' ? undefined : transform);
       const isMoved = a === 1 && b === 0 && c === 0 && d === 1; // another transform depends on the corner
+      if (element.getAnimations().length > 0 || element.querySelector(':scope > animateTransform, :scope > animateMotion')) continue; // they depend on it, too
       if (transformBox !== 'view-box' || !/^0px 0px/.test(transformOrigin) || !isMoved) continue;
       element.style.transformBox = 'fill-box';
       element.style.transformOrigin = `calc(50% + ${e}px) calc(50% + ${f}px)`;
@@ -308,7 +311,7 @@
       const painted = [element, ...partsOf(element)].flatMap((part) => open.filter((property) => paints(part, property)).map((property) => [part, property]));
       override(element, 'color', text(value));
       for (const [part, property] of painted) override(part, property, text(value));
-      return 'fill';
+      return open.includes('fill') ? 'fill' : 'svgColor';
     }
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     svg.innerHTML = '<filter id="f" color-interpolation-filters="sRGB" x="0" y="0" width="1" height="1"><feFlood/><feComposite operator="in" in2="SourceAlpha"/></filter>';
