@@ -124,6 +124,9 @@ const PreviewLabel = "platen.dev/preview"
 // InvalidModifications, if spec.ttlSecondsAfterFinished does not delete it earlier. Other values than a whole number from 0 are ignored.
 const RefusedTTLAnnotation = "platen.dev/refused-ttl-seconds"
 
+// ResponseTypeAnnotation on a RenderJob holds the response.type of the REST request that it is of, such as url. Other jobs have none.
+const ResponseTypeAnnotation = "platen.dev/response-type"
+
 // RetryUploadsAnnotation on a RenderJob asks Platen to retry its failed uploads, from the content store and without rendering. Each new
 // value asks once; status.lastHandledRetryUploads is the last value that was handled.
 const RetryUploadsAnnotation = "platen.dev/retry-uploads"

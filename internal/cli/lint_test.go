@@ -148,6 +148,11 @@ func TestLintOfJobsInTheFile(t *testing.T) {
 			out: "card: warning: RenderJob 'a', spec.modifications.summer: no page uses the value; it has no value, as summer has none in {headline: Hello, summer}: " +
 				"put quotes around a text that has a comma, and write 12.50 for 12,50 [unused-value]\n", want: "error: 0 errors and ",
 		},
+		"a colour without quotes": {
+			file: strings.Replace(template, "<p>x</p>", "<p data-param=n id=title>x</p>", 1) + job("a", `modifications: {"n": 1, title.color: , titel.color: null}`), args: "--strict", code: exitRenderFailed,
+			out: "card: warning: RenderJob 'a', spec.modifications.titel.color: colours nothing; it has no value: in YAML, # begins a comment; put quotes around a colour, such as \"#c30\" [unused-value]\n" +
+				"card: warning: RenderJob 'a', spec.modifications.title.color: colours nothing; it has no value: in YAML, # begins a comment; put quotes around a colour, such as \"#c30\" [unused-value]\n", want: "error: 0 errors and ",
+		},
 		"fields that no page uses": {
 			file: strings.NewReplacer("<p>x</p>", "<p data-param=n>x</p><b data-each=points><i data-param=y>z</i></b>").Replace(template) +
 				job("a", `modifications: {"n": 1, points: [{y: 1}]}`), args: "--strict", code: exitRenderFailed,

@@ -393,11 +393,17 @@ func (s *sources) unusedValues(ctx context.Context, template *platenv1alpha1.Ren
 			findings = append(findings, lint.Finding{Rule: lint.UnusedValue, Severity: lint.Warning, Where: where, Message: what})
 		}
 		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(given)), declared)
+		colourless := task.WithoutColour(given, template.Spec.Parameters)
+		for _, key := range colourless {
+			warn(key, "colours nothing", nearest.NoColour)
+		}
 		for _, u := range task.UnusedKeys(keys, len(template.Spec.Pages), html) {
 			if given[u.Key] == nil {
 				u.Hint = nearest.NoValue
 			}
-			warn(u.Key, "no page uses the value", u.Hint)
+			if !slices.Contains(colourless, u.Key) {
+				warn(u.Key, "no page uses the value", u.Hint)
+			}
 		}
 		if raw, err := json.Marshal(given); err == nil {
 			for _, u := range fields(raw) {

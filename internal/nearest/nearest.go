@@ -156,6 +156,23 @@ func OfValue(key string, names, ids []string) string {
 // NoValue says what a key without a value may be in a manifest: in YAML's short form, a comma ends a value, and what follows is a key.
 const NoValue = "it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
 
+// NoColour says what a colour without a value may be in a manifest.
+const NoColour = `it has no value: in YAML, # begins a comment; put quotes around a colour, such as "#c30"`
+
+// colours matches the keys of styles that take a colour.
+var colours = regexp.MustCompile(`(?i)^canvasBackgroundColor$|^[^.].*\..*(?:colou?r|fill|stroke|background|bg|border|shadow)`)
+
+// TakesColour reports whether a key is that of a style that takes a colour, or of the page's background. key has no page's number.
+func TakesColour(key string) bool { return colours.MatchString(key) }
+
+// OfNull says what a key without a value may be in a manifest.
+func OfNull(key string) string {
+	if TakesColour(key) {
+		return NoColour
+	}
+	return NoValue
+}
+
 // Distance returns how many letters must be added, removed, replaced or swapped with the next to make b of a (optimal string alignment).
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)

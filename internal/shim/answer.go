@@ -272,7 +272,7 @@ func answer(job *platenv1alpha1.RenderJob, kind string, contents []string) any {
 // warnings returns the warnings about the request and those of its job, in the words of the request.
 func warnings(job *platenv1alpha1.RenderJob) []Warning {
 	list := requestWarnings(job)
-	if job.Annotations[typeAnnotation] == typeBase64 && tooLargeInline(job) {
+	if job.Annotations[platenv1alpha1.ResponseTypeAnnotation] == typeBase64 && tooLargeInline(job) {
 		list = append(list, Warning{
 			"Field 'response.type' was ignored: the files are too large for base64", fmt.Sprintf("they have more than %d bytes together, so content has URLs; binary has no such limit", maxInline),
 		})

@@ -37,7 +37,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, job *platenv1al
 	if err := checkKept(job); err != nil {
 		return err
 	}
-	switch kind := job.Annotations[typeAnnotation]; {
+	switch kind := job.Annotations[platenv1alpha1.ResponseTypeAnnotation]; {
 	case kind == typeBinary:
 		return s.deliverBinary(w, r, job)
 	case kind == typeBase64 && !tooLargeInline(job):

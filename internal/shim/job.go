@@ -40,8 +40,6 @@ const (
 const (
 	// digestAnnotation holds the digest of the request that the idempotency key belongs to.
 	digestAnnotation = "platen.dev/request-sha256"
-	// typeAnnotation holds response.type.
-	typeAnnotation = "platen.dev/response-type"
 	// sizesAnnotation holds response.extraSizes as a JSON list of NamedSize, in the order of the request.
 	sizesAnnotation = "platen.dev/extra-sizes"
 	// metadataAnnotation holds the request's metadata, as JSON.
@@ -59,7 +57,7 @@ func newJob(c caller, r Request, warnings []Warning, template, key string, body 
 	job := &platenv1alpha1.RenderJob{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: c.namespace, GenerateName: "rest-",
-			Annotations: map[string]string{digestAnnotation: hex.EncodeToString(digest[:]), typeAnnotation: cmp.Or(r.Response.Type, typeURL)},
+			Annotations: map[string]string{digestAnnotation: hex.EncodeToString(digest[:]), platenv1alpha1.ResponseTypeAnnotation: cmp.Or(r.Response.Type, typeURL)},
 		},
 		Spec: spec(r, template),
 	}

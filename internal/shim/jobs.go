@@ -166,7 +166,7 @@ func (s *Server) sendJob(w http.ResponseWriter, r *http.Request, code int, job *
 		return err
 	}
 	// Of files that an answer cannot hold, the state of the job has the URLs.
-	if body.Status == succeeded && job.Annotations[typeAnnotation] == typeBase64 && checkKept(job) == nil && !tooLargeInline(job) {
+	if body.Status == succeeded && job.Annotations[platenv1alpha1.ResponseTypeAnnotation] == typeBase64 && checkKept(job) == nil && !tooLargeInline(job) {
 		return s.deliverInline(w, r, code, job, func(contents []string) any {
 			body.Result = answer(job, typeBase64, contents)
 			return body

@@ -331,7 +331,7 @@ func (s *Server) awaitAndRespond(w http.ResponseWriter, r *http.Request, known *
 			if job, err = onePage(job, r.URL.Query().Get("page")); err != nil {
 				return err
 			}
-		} else if job.Annotations[typeAnnotation] == typeBinary {
+		} else if job.Annotations[platenv1alpha1.ResponseTypeAnnotation] == typeBinary {
 			describeFile(w.Header(), job)
 		}
 		return s.deliver(w, r, job)

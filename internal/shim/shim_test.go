@@ -958,7 +958,7 @@ func TestFilesThatAnAnswerCannotHold(t *testing.T) {
 			t.Errorf("%s: %d, %t, want %d, %t", name, status, tooLargeInline(of), c.status, c.tooLarge)
 		}
 		for _, kind := range []string{typeURL, typeBase64, typeBinary} {
-			of.Annotations = map[string]string{typeAnnotation: kind}
+			of.Annotations = map[string]string{platenv1alpha1.ResponseTypeAnnotation: kind}
 			if got := len(warnings(of)) > 0; got != (c.tooLarge && kind == typeBase64) {
 				t.Errorf("%s as %s: warnings %v", name, kind, warnings(of))
 			}
@@ -1419,7 +1419,7 @@ func TestBase64OfExtraSizes(t *testing.T) {
 			s.Pages = append(s.Pages, platenv1alpha1.RenderedPage{Page: f.page, ExtraSize: new(f.size), ContentURL: path})
 		}
 	})
-	finished.Annotations = map[string]string{typeAnnotation: typeBase64, sizesAnnotation: `[{"name":"a","size":"20x20"},{"name":"b","size":"20x20"}]`}
+	finished.Annotations = map[string]string{platenv1alpha1.ResponseTypeAnnotation: typeBase64, sizesAnnotation: `[{"name":"a","size":"20x20"},{"name":"b","size":"20x20"}]`}
 	s, w := &Server{Options: Options{ContentURL: content.URL}, files: content.Client()}, httptest.NewRecorder()
 	if err := s.deliver(w, httptest.NewRequest(http.MethodGet, "/", nil), finished); err != nil {
 		t.Fatal(err)

@@ -103,7 +103,7 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 		return render.Task{}, reconcile.Join(append(wrong, err))
 	}
 	task.Modifications = merged
-	given := slices.Collect(maps.Keys(merged))
+	given, colourless := slices.Collect(maps.Keys(merged)), WithoutColour(merged, template.Spec.Parameters)
 	if wrong = append(wrong, applyParameters(merged, template, origins)...); len(wrong) > 0 {
 		return render.Task{}, reconcile.Join(wrong)
 	}
@@ -114,7 +114,16 @@ func Build(ctx context.Context, job *platenv1alpha1.RenderJob, template *platenv
 	task.Warnings = slices.Concat(idleOptions(task, job.Spec.Output), beyond(job, template), emptyPages(task, template))
 	const applyLeftItOut = "kubectl apply has left it out: " + nearest.NoValue
 	keys, applied := leftOut(job)
-	for _, u := range UnusedKeys(keys, len(template.Spec.Pages), html) {
+	for _, key := range keys {
+		colourless = append(colourless, WithoutColour(map[string]any{key: nil}, template.Spec.Parameters)...)
+	}
+	if _, rest := job.Annotations[platenv1alpha1.ResponseTypeAnnotation]; rest {
+		colourless = nil // nobody writes YAML there
+	}
+	for _, key := range colourless {
+		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %s colours nothing", nearest.Shown(key)), Details: nearest.NoColour})
+	}
+	for _, u := range UnusedKeys(slices.DeleteFunc(keys, func(key string) bool { return slices.Contains(colourless, key) }), len(template.Spec.Pages), html) {
 		task.Warnings = append(task.Warnings, render.Warning{Title: fmt.Sprintf("Modification %s is not used by the page", nearest.Shown(u.Key)), Details: applyLeftItOut})
 	}
 	fields := unusedFields(len(template.Spec.Pages), html)

@@ -655,6 +655,9 @@ func TestBuildWarnsOfFieldsThatNoPageUses(t *testing.T) {
 func TestBuildWarnsOfWhatKubectlLeavesOut(t *testing.T) {
 	const applied = `{"spec":{"modifications":{"headline":"Hello","price":12,"50":null,"sold":null,"summer":null}}}`
 	const details = "kubectl apply has left it out: it has no value, as summer has none in {headline: Hello, summer}: put quotes around a text that has a comma, and write 12.50 for 12,50"
+	colourless := func(key string) render.Warning {
+		return render.Warning{Title: "Modification " + key + " colours nothing", Details: `it has no value: in YAML, # begins a comment; put quotes around a colour, such as "#c30"`}
+	}
 	both := []render.Warning{{Title: "Modification 50 is not used by the page", Details: details}, {Title: "Modification summer is not used by the page", Details: details}}
 	for name, c := range map[string]struct {
 		given, applied string
@@ -679,8 +682,15 @@ func TestBuildWarnsOfWhatKubectlLeavesOut(t *testing.T) {
 		"nothing else was applied":               {applied: `{"spec":{"modifications":{"summer":null}}}`, want: both[1:]},
 		"nothing was applied with a null":        {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":{"headline":"Hello"}}}`},
 		"what is null is no modification":        {given: `{"headline":"Hello"}`, applied: `{"metadata":{"creationTimestamp":null},"spec":{"modifications":{"headline":"Hello"}}}`},
-		"the annotation is no object":            {given: `{"headline":"Hello"}`, applied: `[":null"]`},
-		"the annotation has no modifications":    {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":null}}`},
+		"a colour without quotes": {
+			given: `{"headline":"Hello","page1@title.color":null,"canvasBackgroundColor":null,"card.width":null}`, applied: `{}`,
+			want: []render.Warning{colourless("canvasBackgroundColor"), colourless("page1@title.color")},
+		},
+		"a colour that kubectl has left out": {
+			given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":{"headline":"Hello","title.boxShadow":null,"summer":null}}}`, want: []render.Warning{colourless("title.boxShadow"), both[1]},
+		},
+		"the annotation is no object":         {given: `{"headline":"Hello"}`, applied: `[":null"]`},
+		"the annotation has no modifications": {given: `{"headline":"Hello"}`, applied: `{"spec":{"modifications":null}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			template := newTemplate(1)

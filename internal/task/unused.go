@@ -134,6 +134,21 @@ func leftOut(job *platenv1alpha1.RenderJob) (keys []string, was map[string]any) 
 	return keys, was
 }
 
+// WithoutColour returns the modifications that have no value where a colour is expected: a style's, or that of a declared parameter. In YAML, #c30 without
+// quotes is a comment.
+func WithoutColour(modifications map[string]any, parameters []platenv1alpha1.Parameter) (keys []string) {
+	for _, key := range slices.Sorted(maps.Keys(modifications)) {
+		_, name := splitKey(key)
+		declared := slices.ContainsFunc(parameters, func(p platenv1alpha1.Parameter) bool {
+			return p.Name == name && p.Type == platenv1alpha1.ParameterColor
+		})
+		if modifications[key] == nil && (declared || nearest.TakesColour(name)) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // HasLeftOut reports whether kubectl apply has left something out of a job's modifications.
 func HasLeftOut(job *platenv1alpha1.RenderJob) bool {
 	_, was := leftOut(job)

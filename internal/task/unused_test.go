@@ -4,6 +4,7 @@
 package task
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,6 +80,14 @@ func TestUnusedFields(t *testing.T) {
 	}
 	if got := UnusedFields(template, func(int) (string, bool) { return "", false })([]byte(`{"order": {"totl": 1}}`)); got != nil {
 		t.Errorf("with a page that cannot be read: %v", got)
+	}
+}
+
+func TestWithoutColour(t *testing.T) {
+	given := map[string]any{"accent": nil, "page2@accent": nil, "title": nil, "title.color": nil, "title.width": nil, "order.total": nil, "card.backgroundColor": "red", "a.dropShadowColor": nil, ".color": nil}
+	parameters := []platenv1alpha1.Parameter{{Name: "accent", Type: platenv1alpha1.ParameterColor}, {Name: "title"}}
+	if got, want := WithoutColour(given, parameters), []string{"a.dropShadowColor", "accent", "page2@accent", "title.color"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

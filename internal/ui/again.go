@@ -163,12 +163,13 @@ func withDigits(data []byte, target any) error {
 	return d.Decode(target)
 }
 
-// MoreNames names the modifications that have no field.
+// MoreNames names the modifications that have a value and no field.
 func (f formView) MoreNames() string {
 	more := map[string]any{}
 	if err := f.addMore(more); err != nil {
 		return ""
 	}
+	maps.DeleteFunc(more, func(_ string, value any) bool { return value == nil })
 	return strings.Join(slices.Sorted(maps.Keys(more)), ", ")
 }
 

@@ -306,7 +306,7 @@ func unused(task render.Task, reports []report, key string) (title, details stri
 	id, _, style := strings.Cut(name, ".")
 	hint := ""
 	if task.Modifications[key] == nil {
-		hint = "; " + nearest.NoValue
+		hint = "; " + nearest.OfNull(name)
 	} else if near := nearest.Key(key, names, elements, total); near != "" {
 		hint = fmt.Sprintf("; did you mean %.200s?", near)
 	} else if other := cmp.Or(nearest.Unquoted(key, names), nearest.OfElement(name, elements), nearest.Fields(name, names), nearest.OfValue(name, names, elements)); other != "" {
