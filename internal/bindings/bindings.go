@@ -75,9 +75,9 @@ func IsPath(value string) bool { return isPath.MatchString(value) && !noPath.Mat
 // hasOperators matches a condition with words of other template languages.
 var hasOperators = regexp.MustCompile(`(?i)^not\s|\s(?:and|or)\s`)
 
-// IsCondition reports whether a binding is a data-if with words for operators, such as "not open": no value has this name.
-func (b Binding) IsCondition() bool {
-	return b.Attribute == "data-if" && hasOperators.MatchString(b.Path)
+// IsCondition reports whether an attribute is a data-if with words for operators, such as "not open": no value has this name.
+func IsCondition(attribute, value string) bool {
+	return attribute == "data-if" && hasOperators.MatchString(value)
 }
 
 // MaxDepth is how deep the elements of a page may be nested that Parse reads. Browsers show deeper ones too.

@@ -206,7 +206,7 @@ var strength = []values.Type{"", values.Boolean, values.Text, values.Image, valu
 // bind adds a binding of a page to the parameter that it shows.
 func (c *collector) bind(page int, b Binding) {
 	noName := func(path string) bool { return !IsPath(path) || strings.HasPrefix(path, "!") }
-	if b.IsCondition() || noName(b.Path) || slices.ContainsFunc(b.Lists, noName) {
+	if IsCondition(b.Attribute, b.Path) || noName(b.Path) || slices.ContainsFunc(b.Lists, noName) {
 		return // such as data-if="price > 5": lint says so
 	}
 	root, steps := c.resolve(b)

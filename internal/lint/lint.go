@@ -205,10 +205,7 @@ func (l *linter) checkPage(name, source string) {
 		if !filled {
 			l.checkShown(n, where)
 		}
-		l.checkAttributes(n, where, code)
-		if condition := (bindings.Binding{Attribute: "data-if", Path: bindings.Attribute(n, "data-if")}); condition.IsCondition() && !shown[condition.Path] && (!repeated(n) || strings.EqualFold(strings.Fields(condition.Path)[0], "not")) {
-			l.checkCondition(condition.Path, where)
-		}
+		l.checkAttributes(n, where, code, shown)
 		l.checkFiles(n, where, filled)
 	}
 }
@@ -318,14 +315,17 @@ var attributes = map[string][]string{
 
 // checkAttributes finds typing mistakes in Platen's attributes. An attribute that the page's code names is the author's own, and so is data-id.
 // A render warns of the same: bind.js.
-func (l *linter) checkAttributes(n *html.Node, where string, code words) {
+// shown are the names of the values that the page shows: one may have a word in it that is an operator elsewhere, as may a field of an item.
+func (l *linter) checkAttributes(n *html.Node, where string, code words, shown map[string]bool) {
 	for _, a := range n.Attr {
 		if takes, ours := attributes[a.Key]; ours {
 			switch {
 			case takes != nil && !slices.Contains(takes, a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be %s", a.Key, cut(a.Val), strings.Join(takes, " or "))
 				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
-			case takes == nil && !bindings.IsPath(a.Val) && !(bindings.Binding{Attribute: a.Key, Path: a.Val}).IsCondition():
+			case bindings.IsCondition(a.Key, a.Val) && !shown[a.Val] && (!repeated(n) || strings.EqualFold(strings.Fields(a.Val)[0], "not")):
+				l.checkCondition(a.Val, where)
+			case takes == nil && !bindings.IsPath(a.Val):
 				l.add(UnknownAttribute, Warning, where, "%s=%q must be a name, such as headline or order.total, without spaces around it, without operators and brackets and without a dot in front; an item of a list is item", a.Key, begin(a.Val))
 				l.about(fmt.Sprintf("%s=%q", a.Key, a.Val))
 			}
@@ -406,7 +406,7 @@ func (l *linter) checkBindings(page string, p bindings.Page) {
 	}
 	unknown := map[string]bool{}
 	for _, b := range p.Bindings {
-		if b.IsCondition() || !bindings.IsPath(b.Path) || strings.HasPrefix(b.Path, "!") { // one exclamation mark is no part of the path
+		if bindings.IsCondition(b.Attribute, b.Path) || !bindings.IsPath(b.Path) || strings.HasPrefix(b.Path, "!") { // one exclamation mark is no part of the path
 			for _, word := range strings.FieldsFunc(b.Path, notInNames) {
 				l.used[word] = true // checkAttributes says what is wrong
 			}

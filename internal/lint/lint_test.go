@@ -90,6 +90,9 @@ func TestTemplate(t *testing.T) {
 			page: `<p data-if="NOT items|length"></p><p data-if="a > 5 and b"></p><p data-if="not !open"></p><li data-each="rows"><i data-if="bed and breakfast"></i><b data-if="not open"></b></li>`,
 			want: []string{"unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <p>", "unknown-attribute warning page front, <b>"}, message: "names no value: it must be one name",
 		},
+		"a condition with signs of an item": {
+			page: `<li data-each="rows"><i data-if="price > 5 and open"></i></li>`, want: []string{"unknown-attribute warning page front, <i>"}, message: `data-if="price > 5 and open" must be a name`,
+		},
 		"two conditions": {
 			page: `<p data-if="open and sale">x</p><i data-param="salt and pepper">x</i><b data-if="salt and pepper">y</b>`, want: []string{`unknown-attribute warning page front, <p>`},
 			message: `names no value: it must be one name, such as open, or !open for the opposite; an element within another asks for both`,

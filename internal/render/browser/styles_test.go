@@ -193,6 +193,23 @@ func TestAColourWithoutText(t *testing.T) {
 	}
 }
 
+// YAML takes the rest of a gradient for a comment.
+func TestAValueThatYAMLHasCut(t *testing.T) {
+	picture := task("png", `<p id="a">x</p>`)
+	picture.Modifications = map[string]any{"a.background": "linear-gradient(90deg,", "canvasBackgroundColor": "linear-gradient(rgb(1 2 3),"}
+	_, warnings := run(t, start(t), picture)
+	const hint = " is kept; a bracket of it is not closed: in YAML, # after a space begins a comment, so put quotes around the value"
+	want := []string{"the template's own background" + hint, "the template's own style" + hint}
+	got := make([]string, 0, len(warnings))
+	for _, w := range warnings {
+		got = append(got, w.Details)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("details %q, want %q", got, want)
+	}
+}
+
 // A shadow without an offset, a blur and a spread is hidden by its element.
 func TestAShadowThatNobodySees(t *testing.T) {
 	b := start(t)

@@ -527,6 +527,8 @@
   const missing = (key) => {
     if (!there.has(key)) unused.push(key);
   };
+  // ofComment says what a value whose bracket is not closed may be in a manifest; empty for any other.
+  const ofComment = (value) => (String(value).split('(').length > String(value).split(')').length ? '; a bracket of it is not closed: in YAML, # after a space begins a comment, so put quotes around the value' : '');
   const special = () => {
     // A page whose modifications name no style needs none.
     let made;
@@ -535,7 +537,7 @@
       if (!told.has(title)) warn(title, details);
       told.add(title);
     };
-    const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance, isGiven, hasCode, wasFuller }));
+    const styles = () => (made ??= makeStyles({ supports, warn: warnOnce, show, distance, isGiven, hasCode, wasFuller, ofComment }));
     const isGiven = (path) => lookup(path, []) !== undefined;
     const wasFuller = (element) => thinned.has(element) || shadows.has(element) || element.shadowRoot !== null;
     const behind = {}; // colour and image of the page's background
@@ -552,7 +554,7 @@
       if (value === null || value === '') continue; // not given
       if (key === 'canvasBackgroundColor') {
         if (!supports('background', String(value))) {
-          warn(`Modification ${key}: ${show(value)} is no CSS colour or gradient`, "the template's own background is kept");
+          warn(`Modification ${key}: ${show(value)} is no CSS colour or gradient`, `the template's own background is kept${ofComment(value)}`);
           continue;
         }
         behind.colour = String(value);
@@ -831,15 +833,16 @@
         element.textContent = `${whole.slice(0, low).join('').trimEnd()}…`;
       }
     }
-    const boxes = new Set();
+    const boxes = new Map(); // box → the style that lets its items in
     for (const element of [...document.querySelectorAll('[data-fit]')].slice(0, maxChecked)) {
-      if (element.textContent.trim() === '' || !(element instanceof HTMLElement) || boxes.has(element.parentElement)) continue;
-      const text = shorten(element.textContent);
-      const property = letsIn(element.parentElement);
-      const around = cutter(element);
-      if (property) {
-        boxes.add(element.parentElement);
-        warn(`data-fit="${element.dataset.fit}" leaves the <${element.parentElement.localName}> around it too small: ${text}`, `an item of a flex or grid box is as large as its text; ${property}: 0 lets it be smaller`);
+      if (element.textContent.trim() === '' || !(element instanceof HTMLElement)) continue;
+      const [text, box] = [shorten(element.textContent), element.parentElement];
+      const isNew = !boxes.has(box);
+      if (isNew) boxes.set(box, letsIn(box));
+      const property = boxes.get(box);
+      const around = property ? undefined : cutter(element);
+      if (property && isNew) {
+        warn(`data-fit="${element.dataset.fit}" leaves the <${box.localName}> around it too small: ${text}`, `an item of a flex or grid box is as large as its text; ${property}: 0 lets it be smaller`);
       } else if (around) {
         warn(`data-fit="${element.dataset.fit}" fits text to an element that is cut: ${text}`,
           `it takes ${element.offsetWidth}x${element.offsetHeight} pixels of the <${around.localName}> around it, which shows ${around.clientWidth}x${around.clientHeight}; give it a size, or max-width: 100% and max-height: 100%`);

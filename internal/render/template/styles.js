@@ -3,7 +3,7 @@
 
 // Sets the styles that modifications of the form ID.STYLE name. A style is a CSS property, or one of those below, whose names are those of
 // design tools; docs/templates/styles.md says what becomes of each. Upper and lower case are alike.
-(({ supports, warn, show, distance, isGiven, hasCode, wasFuller }) => {
+(({ supports, warn, show, distance, isGiven, hasCode, wasFuller, ofComment }) => {
   const computed = (element, property) => getComputedStyle(element).getPropertyValue(property);
   const text = (value) => String(value).trim();
   // length returns a value of a property that is a length: a number is in pixels.
@@ -62,6 +62,7 @@
   const hint = (property, value) => {
     const kept = "the template's own style is kept";
     const given = text(value);
+    if (ofComment(given)) return kept + ofComment(given);
     if (/^(https?:|data:image\/)/i.test(given) && supports(property, `url("${given}")`)) {
       return `${kept}; the address of a picture stands in url(), such as url(${given.slice(0, 60)})`;
     }
